@@ -1,0 +1,1 @@
+"""What an operator writes: settings, trunks, targets, bots and flows, as strict models."""

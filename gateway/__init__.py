@@ -1,0 +1,1 @@
+"""The running service: composition, bot sessions, control API, storage, command line."""

@@ -1,0 +1,1 @@
+"""Call flows: nodes, the interpreter, fallback and prompts."""

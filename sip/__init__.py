@@ -1,0 +1,1 @@
+"""SIP and media: legs, transfers and trunks, with PJSIP behind asyncio."""
