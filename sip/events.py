@@ -1,0 +1,171 @@
+"""The events of a call: one model for the timeline, the log, metrics, the bot and the page.
+
+An event is a frozen dataclass with a dotted `name` and plain values. Nothing here knows who
+listens. The service stamps each event with its call id and the milliseconds since the INVITE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from sip.outcome import Attempt, Method, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a call."""
+
+    name: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LegEvent(Event):
+    """Something that happened on one leg; `leg` is its id (`caller`, `agent-1`, `agent-2` …)."""
+
+    leg: str
+
+
+class Direction(StrEnum):
+    """Which way a SIP message went, seen from the gateway."""
+
+    RECEIVED = "received"
+    SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class SipMessage(LegEvent):
+    """A SIP message as it was on the wire, with credentials removed."""
+
+    name: ClassVar[str] = "sip.message"
+    direction: Direction
+    transport: str
+    """`udp`, `tcp` or `tls`."""
+    peer: str
+    """`address:port` of the other side."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegStarted(LegEvent):
+    """An INVITE was accepted for handling (inbound) or sent (outbound)."""
+
+    name: ClassVar[str] = "leg.started"
+    direction: Direction
+    uri: str
+    """The other party: From of an inbound leg, request URI of an outbound one."""
+    trunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegProgress(LegEvent):
+    """A provisional response on an outbound leg; `early_media` when it carried SDP."""
+
+    name: ClassVar[str] = "leg.progress"
+    code: int
+    reason: str
+    early_media: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered(LegEvent):
+    """The leg's INVITE was answered with 2xx and acknowledged or acknowledgeable."""
+
+    name: ClassVar[str] = "leg.answered"
+    setup_ms: int
+    """From INVITE to 2xx."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStarted(LegEvent):
+    """RTP can flow: codec and addresses are negotiated."""
+
+    name: ClassVar[str] = "media.started"
+    codec: str
+    """Encoding and clock rate, e.g. `PCMU/8000`."""
+    remote: str
+    """`address:port` RTP is sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChanged(LegEvent):
+    """The peer put us on hold, or took us off (RFC 3264 section 8.4)."""
+
+    name: ClassVar[str] = "leg.hold"
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfReceived(LegEvent):
+    """One digit, `0-9 * # A-D`, by RFC 4733 (`rtp`) or INFO (`info`)."""
+
+    name: ClassVar[str] = "dtmf.received"
+    digit: str
+    duration_ms: int
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaQuality:
+    """What the RTP of one leg was like when it ended. Jitter and round trip in milliseconds."""
+
+    codec: str = ""
+    rx_packets: int = 0
+    rx_bytes: int = 0
+    rx_lost: int = 0
+    rx_discarded: int = 0
+    rx_jitter_ms: float = 0.0
+    tx_packets: int = 0
+    tx_bytes: int = 0
+    tx_lost: int = 0
+    rtt_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded(LegEvent):
+    """The leg is gone. `code` is the final status of its INVITE, 200 for an answered leg."""
+
+    name: ClassVar[str] = "leg.ended"
+    code: int
+    reason: str
+    by: Side
+    media: MediaQuality
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStarted(Event):
+    """A transfer attempt left for its target."""
+
+    name: ClassVar[str] = "transfer.started"
+    attempt: str
+    method: Method
+    target: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProgress(Event):
+    """A provisional answer of the target: to our INVITE, or as a sipfrag in a NOTIFY."""
+
+    name: ClassVar[str] = "transfer.progress"
+    attempt: str
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferJoined(Event):
+    """Caller and target hear each other through the gateway."""
+
+    name: ClassVar[str] = "transfer.joined"
+    attempt: str
+    leg: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferEnded(Event):
+    """The one terminal outcome of an attempt."""
+
+    name: ClassVar[str] = "transfer.ended"
+    attempt: Attempt
