@@ -1,0 +1,27 @@
+/* Limits and features of Switchhook's PJSIP build. PJSIP allocates for most of these lazily, or a
+ * few bytes a slot; they bound what a gateway may be asked for, and are shown by `switchhook doctor`.
+ *
+ * Left out on purpose:
+ * - PJMEDIA_SRTP_HAS_DTLS: starts one clock thread per call.
+ */
+#define PJSUA_MAX_CALLS 4096
+#define PJSUA_MAX_ACC 128
+#define PJ_IOQUEUE_MAX_HANDLES 16384
+#define PJSIP_MAX_TSX_COUNT 16383
+#define PJSIP_MAX_DIALOG_COUNT 8191
+
+/* Not below maxMediaPorts of the endpoint: getPortInfo() would overrun. */
+#define PJSUA_MAX_CONF_PORTS 8192
+#define PJSUA_MAX_PLAYERS 1024
+#define PJSUA_MAX_RECORDERS 1024
+
+/* A request over 1300 bytes stays on the transport that its trunk names (RFC 3261 18.1.1 would
+ * move it to TCP, which few UDP trunks accept). */
+#define PJSIP_DONT_SWITCH_TO_TCP 1
+
+/* With IPv6, PJSIP resolves the host's own name on the polling thread wherever an address is not
+ * bound; that can stall the loop for seconds. */
+#define PJ_HAS_IPV6 0
+
+#define PJ_LOG_MAX_LEVEL 4
+#define PJMEDIA_HAS_VIDEO 0

@@ -1,0 +1,4 @@
+"""How Switchhook's PJSIP engine is made: source, libraries, extension, wheel.
+
+Standard library only: it runs before anything is installed.
+"""
