@@ -1,4 +1,5 @@
-"""What a flow needs of the world: the caller's call, and bots. `sip.Leg` and the service fill these in.
+"""What a flow needs of the world: the caller's call, bots and prompts. `sip.Leg`, the service's bot
+sessions and `ivr.prompts` fill these in.
 
 A flow never sees a socket. The same interpreter runs against a SIP call and against the
 in-memory twin of the tests.
@@ -6,15 +7,32 @@ in-memory twin of the tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from config.flows import Waiting
+from config.flows import Prompt, Waiting
 from config.targets import Target
 from sip.audio import Pcm
 from sip.errors import CallEnded
+from sip.events import Event
 from sip.outcome import Attempt, Handover, Method
+
+__all__ = [
+    "Accepts",
+    "BotDone",
+    "BotExit",
+    "BotFailed",
+    "BotGoto",
+    "BotHangup",
+    "BotPort",
+    "BotStart",
+    "BotTransfer",
+    "CallEnded",
+    "CallerCall",
+    "PromptSource",
+    "TransferOrder",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +53,52 @@ class TransferOrder:
 
 
 class CallerCall(Protocol):
-    """The caller's leg as a flow uses it. Every method raises `CallEnded` once the caller is gone."""
+    """The caller's leg as a flow uses it.
+
+    Every coroutine raises `CallEnded` once the caller is gone, `transfer` aside: what became of an
+    attempt that was begun is always returned.
+    """
 
     @property
     def id(self) -> str:
         """The call's id."""
 
+    @property
+    def label(self) -> str:
+        """What the leg's own events carry as `leg`: `caller`."""
+
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        """Hand `listener` the leg's events so far, then each one as it happens, on the loop.
+
+        The flow reads `TransferJoined`, `TransferEnded`, and the caller's `LegEnded`.
+        """
+
     async def answer(self) -> None:
         """Answer with 200 if that has not happened yet."""
 
     async def play(self, audio: Pcm) -> None:
-        """Play once; return when the last sample has been played. Cancelling stops the audio."""
+        """Play once; return when the last sample has been played. Cancelling stops the audio.
+
+        Audio played at the same time is mixed: an operator's announcement sounds over a bot.
+        """
 
     async def transfer(self, order: TransferOrder) -> Attempt:
         """Carry out one attempt and return its verdict.
 
         For `invite` a success returns when the target has left; for `refer` and `bye`, when the
         verdict is in. The caller hears `order.waiting` in between. Never raises for a failed
-        attempt: the failure is the returned attempt's outcome.
+        attempt, nor for a caller who hangs up: both are the returned attempt's outcome. Cancelling
+        releases the target at once; the attempt's `TransferEnded` is then all that is left of it.
+
+        Raises:
+            CallEnded: the caller was gone before the attempt began.
         """
 
     def cancel_transfer(self) -> bool:
-        """Cancel a running attempt; its outcome becomes `cancelled`. False: none is running."""
+        """Cancel an attempt that waits for its verdict; its outcome becomes `cancelled`.
+
+        False: no attempt is waiting; none was begun, or the target is already connected.
+        """
 
     async def hangup(self, headers: Mapping[str, str]) -> None:
         """End the caller's leg with BYE (or 603 before the answer), carrying `headers`."""
@@ -72,7 +114,8 @@ class BotStart:
     node: str
     handover: Handover | None
     """The last transfer's result, when the flow comes back to the bot after one."""
-    variables: Mapping[str, str]
+    variables: dict[str, str]
+    """The call's own, shared by all its conversations: what a bot sets here the next one gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +123,7 @@ class BotTransfer:
     """The bot asks for a person. Empty strings and None leave the choice to the flow."""
 
     target: str
+    """A target's name, or a destination: a SIP URI or a number."""
     method: Method | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -114,16 +158,34 @@ class BotFailed:
 
 BotExit = BotTransfer | BotHangup | BotGoto | BotDone | BotFailed
 
+Accepts = Callable[[BotExit], str | None]
+"""Asks the flow whether it can follow an exit: None, or the refusal in words the bot's author
+understands. Answers at once and changes nothing."""
+
 
 class BotPort(Protocol):
     """Runs one conversation between this call's caller and a bot."""
 
-    async def converse(self, start: BotStart) -> BotExit:
-        """Connect the caller's audio to the bot until one of them decides. Cancelling ends it."""
+    async def converse(self, start: BotStart, accepts: Accepts) -> BotExit:
+        """Connect the caller's audio to the bot until one of them decides. Cancelling ends it.
+
+        A `BotTransfer` or `BotGoto` is shown to `accepts` before it ends the conversation. Where
+        that refuses, the bot is sent the refusal as an error and the conversation goes on: a bad
+        command never costs the call.
+        """
 
 
-class WaitingAudio(Protocol):
-    """What the caller hears while a target is being reached."""
+class PromptSource(Protocol):
+    """The words and sounds of the flows, as audio. `flow` is whose folder a file is relative to."""
 
-    def waiting(self, kind: Waiting) -> Pcm | None:
-        """The audio of this kind, ready to play; None for early media."""
+    def prepared(self, flow: str, prompt: Prompt) -> Pcm:
+        """A prompt of the flow, rendered before the first call. Raises `PromptError` if not."""
+
+    async def render(self, flow: str, prompt: Prompt) -> Pcm:
+        """Any prompt, spoken or converted now. Raises `PromptError`."""
+
+    def refusal(self, flow: str, prompt: Prompt) -> str | None:
+        """Why an operator may not have this prompt played; None: `render` may be tried."""
+
+    def waiting(self, kind: Waiting) -> Pcm:
+        """The sound of this kind, made to be looped."""

@@ -1,0 +1,78 @@
+"""What an operator can decide for a call through the control API, and why it can be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from config.flows import Prompt
+from sip.outcome import Method
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDecision:
+    """Hand the caller over, at the flow's `transfer_node`."""
+
+    target: str = ""
+    """A target's name, or a destination: a SIP URI or a number. Empty: the node's own target."""
+    method: Method | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTransfer:
+    """Take back a transfer that nobody has answered yet; the node's fallback says what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class HangupDecision:
+    """End the call."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent on the BYE."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlayDecision:
+    """Play a prompt to the caller over whatever is going on."""
+
+    prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class GotoDecision:
+    """Go on at a node of the flow the call is in."""
+
+    node: str
+
+
+Decision = TransferDecision | CancelTransfer | HangupDecision | PlayDecision | GotoDecision
+
+
+class RefusalReason(StrEnum):
+    """Why a decision is not carried out."""
+
+    CALL_ENDED = "call_ended"
+    """The caller is gone, or the flow is saying goodbye."""
+    NO_TRANSFER_NODE = "no_transfer_node"
+    UNKNOWN_TARGET = "unknown_target"
+    """Neither a target's name nor a destination, or none where the node needs one."""
+    TARGET_FIXED = "target_fixed"
+    """The flow's transfer node serves another target only."""
+    TRANSFER_RUNNING = "transfer_running"
+    """A transfer to another target is running (HTTP 409)."""
+    NO_TRANSFER = "no_transfer"
+    TRANSFER_ACTIVE = "transfer_active"
+    """Caller and target are already talking."""
+    UNKNOWN_NODE = "unknown_node"
+    UNPLAYABLE = "unplayable"
+
+
+class DecisionRefused(Exception):
+    """The call cannot follow the decision now; nothing has changed."""
+
+    def __init__(self, reason: RefusalReason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message

@@ -1,0 +1,135 @@
+"""What a flow adds to the events of a call (sip/events.py has the model)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from ivr.result import EndReason
+from sip.events import Event
+from sip.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStarted(Event):
+    """The call's flow begins."""
+
+    name: ClassVar[str] = "flow.started"
+    flow: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEnded(Event):
+    """The call's flow is over; the last event of every flow."""
+
+    name: ClassVar[str] = "flow.ended"
+    end: EndReason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntered(Event):
+    """A node begins its work."""
+
+    name: ClassVar[str] = "node.entered"
+    flow: str
+    node: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLeft(Event):
+    """A node is done, or was interrupted."""
+
+    name: ClassVar[str] = "node.left"
+    flow: str
+    node: str
+    to: str
+    """The next node (`flow/node` in another flow); empty: the flow ends."""
+    end: EndReason | None = None
+
+
+class Playback(StrEnum):
+    """How far a prompt came."""
+
+    PLAYED = "played"
+    STOPPED = "stopped"
+    """The caller or a decision cut it off."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PromptStarted(Event):
+    """The caller begins to hear a prompt."""
+
+    name: ClassVar[str] = "prompt.started"
+    prompt: str
+    """Its words, or its file."""
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnded(Event):
+    """A prompt is over. One that never started has only this event, with the reason."""
+
+    name: ClassVar[str] = "prompt.ended"
+    prompt: str
+    playback: Playback
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BotConnected(Event):
+    """A bot has taken the conversation."""
+
+    name: ClassVar[str] = "bot.connected"
+    bot: str
+    setup_ms: int
+    """From the attempt to connect until the bot was told `start`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotDisconnected(Event):
+    """The conversation is over."""
+
+    name: ClassVar[str] = "bot.disconnected"
+    bot: str
+    reason: str
+    """Slug: what ended it."""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BotCommandRefused(Event):
+    """The flow cannot do what the bot asked for; the conversation goes on."""
+
+    name: ClassVar[str] = "bot.command_refused"
+    bot: str
+    command: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackTaken(Event):
+    """A transfer failed, and this row of the node's `fallback` says what follows."""
+
+    name: ClassVar[str] = "fallback.taken"
+    attempt: str
+    outcome: Outcome
+    code: int | None
+    key: str
+    """The row's key: the most exact one that fits."""
+    to: str
+    """The node the call goes to; empty: it ends once the prompt is played."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTaken(Event):
+    """An operator decided for the call."""
+
+    name: ClassVar[str] = "decision.taken"
+    action: str
+    """`transfer`, `cancel_transfer`, `hangup`, `play` or `goto`."""
+    detail: str = ""
+    """The target, the prompt or the node."""
