@@ -1,0 +1,106 @@
+/* The media clock: a thread of its own runs the conference bridge every 20 ms.
+ *
+ * After each tick it writes to an eventfd, so that Python wakes once for all legs, when every frame
+ * of the tick is in its ring. Absolute deadlines keep it free of drift; a tick that comes over
+ * 100 ms late is skipped, not caught up with a burst of RTP.
+ */
+#include "native.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_NS 20000000L
+#define MAX_BEHIND_NS 100000000L
+
+static pj_pool_t *pool;
+static pj_thread_t *thread;
+static pjmedia_port *bridge;
+static int event_fd = -1;
+static atomic_bool stopping;
+static atomic_ullong ticks, late, busy_ns;
+
+static int64_t since_ns(const struct timespec *earlier, const struct timespec *later)
+{
+    return (int64_t)(later->tv_sec - earlier->tv_sec) * 1000000000 +
+           (later->tv_nsec - earlier->tv_nsec);
+}
+
+static void advance(struct timespec *time, long ns)
+{
+    time->tv_nsec += ns;
+    while (time->tv_nsec >= 1000000000) {
+        time->tv_nsec -= 1000000000;
+        time->tv_sec++;
+    }
+}
+
+static int run(void *unused)
+{
+    pj_int16_t samples[PJMEDIA_PIA_SPF(&bridge->info)];
+    struct timespec due, now, done;
+    const uint64_t one = 1;
+
+    (void)unused;
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
+        pjmedia_frame frame = {.buf = samples, .size = sizeof samples};
+
+        advance(&due, TICK_NS);
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
+            ;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (since_ns(&due, &now) > MAX_BEHIND_NS) {
+            atomic_fetch_add_explicit(&late, 1, memory_order_relaxed);
+            due = now;
+        }
+        pjmedia_port_get_frame(bridge, &frame);
+        clock_gettime(CLOCK_MONOTONIC, &done);
+        atomic_fetch_add_explicit(&busy_ns, (unsigned long long)since_ns(&now, &done),
+                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&ticks, 1, memory_order_relaxed);
+        if (write(event_fd, &one, sizeof one) < 0 && errno != EAGAIN)
+            break;
+    }
+    return 0;
+}
+
+pj_status_t sh_clock_start(int *eventfd_out)
+{
+    pj_status_t status;
+
+    if (thread)
+        return PJ_EEXISTS;
+    bridge = pjsua_set_no_snd_dev();
+    if (!bridge)
+        return PJ_EINVALIDOP;
+    event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (event_fd < 0)
+        return PJ_STATUS_FROM_OS(errno);
+    pool = pjsua_pool_create("media-clock", 1024, 1024);
+    atomic_store(&stopping, false);
+    status = pj_thread_create(pool, "media-clock", run, NULL, PJ_THREAD_DEFAULT_STACK_SIZE, 0,
+                              &thread);
+    *eventfd_out = event_fd;
+    return status;
+}
+
+void sh_clock_stop(void)
+{
+    if (!thread)
+        return;
+    atomic_store(&stopping, true);
+    pj_thread_join(thread);
+    pj_thread_destroy(thread);
+    thread = NULL;
+    close(event_fd);
+    event_fd = -1;
+    pj_pool_release(pool);
+}
+
+/* (ticks, late ticks, nanoseconds spent in the bridge) */
+PyObject *sh_clock_counters(void)
+{
+    return Py_BuildValue("KKK", atomic_load(&ticks), atomic_load(&late), atomic_load(&busy_ns));
+}

@@ -1,0 +1,251 @@
+/* The frame pump: caller audio to bots and back, every leg in one batch per 20 ms tick.
+ *
+ * Each leg has two single-producer/single-consumer rings between the clock thread and the loop:
+ *
+ *     heard    clock thread writes frames, the loop reads them    (caller -> bot)
+ *     spoken   the loop writes samples, the clock thread reads    (bot -> caller)
+ *
+ * Positions only grow; a slot is position % capacity. The producer alone stores its position with
+ * release after the data is in place, and the consumer loads it with acquire before it reads the
+ * data; the other way round for the free space. So neither side sees data that is not there yet,
+ * nor overwrites what is still being read, and nobody waits.
+ */
+#include "port.h"
+
+#include <string.h>
+
+#define RING_SECONDS 2 /* what the loop may stand still, or a bot run ahead, without loss */
+#define HEARD_FRAMES (50 * RING_SECONDS)
+#define MAX_RATE 24000
+#define FRAME_SAMPLES(rate) ((rate) / 50)
+
+struct leg {
+    struct sh_port port;
+    unsigned frame_samples;
+
+    pj_int16_t *heard; /* HEARD_FRAMES frames */
+    atomic_uint_fast64_t heard_written, heard_read;
+
+    pj_int16_t *spoken; /* RING_SECONDS of samples */
+    unsigned spoken_capacity;
+    atomic_uint_fast64_t spoken_written, spoken_read;
+    atomic_uint_fast64_t spoken_clear; /* the consumer jumps here: set by the loop, never behind */
+
+    atomic_uint_fast64_t heard_dropped, underruns;
+};
+
+struct record {
+    uint32_t id;
+    uint32_t bytes;
+};
+
+static struct leg *legs[SH_MAX_PORTS]; /* the loop's thread alone */
+static unsigned highest;               /* one past the highest id in use */
+static unsigned next_read;             /* where a batch that did not fit goes on */
+
+/* Clock thread: the bridge hands over what the caller said. */
+static pj_status_t put_heard(pjmedia_port *base, pjmedia_frame *frame)
+{
+    struct leg *leg = (struct leg *)base;
+    uint_fast64_t written = atomic_load_explicit(&leg->heard_written, memory_order_relaxed);
+    /* acquire: the loop has finished reading the slots below this position */
+    uint_fast64_t read = atomic_load_explicit(&leg->heard_read, memory_order_acquire);
+    pj_int16_t *slot = leg->heard + (written % HEARD_FRAMES) * leg->frame_samples;
+    size_t bytes = leg->frame_samples * sizeof *slot;
+
+    if (written - read == HEARD_FRAMES) {
+        atomic_fetch_add_explicit(&leg->heard_dropped, 1, memory_order_relaxed);
+        return PJ_SUCCESS;
+    }
+    if (frame->type == PJMEDIA_FRAME_TYPE_AUDIO && frame->size >= bytes)
+        memcpy(slot, frame->buf, bytes);
+    else
+        memset(slot, 0, bytes);
+    /* release: the frame is in place before the loop can see it */
+    atomic_store_explicit(&leg->heard_written, written + 1, memory_order_release);
+    return PJ_SUCCESS;
+}
+
+/* Clock thread: the bridge asks for what the bot says. */
+static pj_status_t get_spoken(pjmedia_port *base, pjmedia_frame *frame)
+{
+    struct leg *leg = (struct leg *)base;
+    /* acquire: samples below this position are in place */
+    uint_fast64_t written = atomic_load_explicit(&leg->spoken_written, memory_order_acquire);
+    uint_fast64_t clear = atomic_load_explicit(&leg->spoken_clear, memory_order_acquire);
+    uint_fast64_t read = atomic_load_explicit(&leg->spoken_read, memory_order_relaxed);
+    pj_int16_t *samples = frame->buf;
+    unsigned count;
+
+    if (read < clear)
+        read = clear; /* clear never exceeds written: the loop sets it to its own position */
+    count = leg->frame_samples;
+    if (written - read < count) {
+        count = (unsigned)(written - read);
+        if (count > 0)
+            atomic_fetch_add_explicit(&leg->underruns, 1, memory_order_relaxed);
+    }
+    for (unsigned done = 0; done < count;) {
+        unsigned at = (unsigned)((read + done) % leg->spoken_capacity);
+        unsigned run = leg->spoken_capacity - at;
+
+        if (run > count - done)
+            run = count - done;
+        memcpy(samples + done, leg->spoken + at, run * sizeof *samples);
+        done += run;
+    }
+    /* release: these samples are copied out before the loop may overwrite them */
+    atomic_store_explicit(&leg->spoken_read, read + count, memory_order_release);
+    if (count == 0) {
+        frame->type = PJMEDIA_FRAME_TYPE_NONE;
+        frame->size = 0;
+        return PJ_SUCCESS;
+    }
+    memset(samples + count, 0, (leg->frame_samples - count) * sizeof *samples);
+    frame->type = PJMEDIA_FRAME_TYPE_AUDIO;
+    frame->size = leg->frame_samples * sizeof *samples;
+    return PJ_SUCCESS;
+}
+
+pj_status_t sh_pump_open(unsigned rate, unsigned *id_out, int *slot)
+{
+    size_t frame = FRAME_SAMPLES(rate) * sizeof(pj_int16_t);
+    size_t rings = HEARD_FRAMES * frame * 2;
+    struct sh_port *port;
+    pj_status_t status;
+    struct leg *leg;
+    unsigned id = 0;
+
+    if (rate != 8000 && rate != 16000 && rate != MAX_RATE)
+        return PJ_EINVAL;
+    while (id < SH_MAX_PORTS && legs[id])
+        id++;
+    if (id == SH_MAX_PORTS)
+        return PJ_ETOOMANY;
+    status = sh_port_open("bot-audio", sizeof *leg + rings, rate, put_heard, get_spoken, NULL,
+                          &port);
+    if (status != PJ_SUCCESS)
+        return status;
+    leg = (struct leg *)port;
+    leg->frame_samples = FRAME_SAMPLES(rate);
+    leg->spoken_capacity = rate * RING_SECONDS;
+    leg->heard = (pj_int16_t *)(leg + 1);
+    leg->spoken = leg->heard + HEARD_FRAMES * leg->frame_samples;
+    legs[id] = leg;
+    if (id >= highest)
+        highest = id + 1;
+    *id_out = id;
+    *slot = port->slot;
+    return PJ_SUCCESS;
+}
+
+static struct leg *find(unsigned id)
+{
+    return id < SH_MAX_PORTS ? legs[id] : NULL;
+}
+
+pj_status_t sh_pump_close(unsigned id)
+{
+    struct leg *leg = find(id);
+
+    if (!leg)
+        return PJ_ENOTFOUND;
+    legs[id] = NULL;
+    while (highest > 0 && !legs[highest - 1])
+        highest--;
+    sh_port_close(&leg->port);
+    return PJ_SUCCESS;
+}
+
+/* Move every leg's heard frames into `buffer` as records (id, bytes, samples). Returns the bytes
+ * filled; what does not fit stays for the next call, which goes on at the same leg. */
+Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size)
+{
+    uint8_t *to = buffer;
+
+    for (unsigned visited = 0; visited < highest; visited++) {
+        unsigned id = next_read >= highest ? (next_read = 0) : next_read;
+        struct leg *leg = legs[id];
+
+        if (leg) {
+            uint_fast64_t read = atomic_load_explicit(&leg->heard_read, memory_order_relaxed);
+            /* acquire: frames below this position are in place */
+            uint_fast64_t written =
+                atomic_load_explicit(&leg->heard_written, memory_order_acquire);
+            struct record record = {id, leg->frame_samples * (uint32_t)sizeof(pj_int16_t)};
+
+            for (; read < written; read++) {
+                if (buffer + size - to < (Py_ssize_t)(sizeof record + record.bytes)) {
+                    atomic_store_explicit(&leg->heard_read, read, memory_order_release);
+                    return to - buffer;
+                }
+                memcpy(to, &record, sizeof record);
+                memcpy(to + sizeof record,
+                       leg->heard + (read % HEARD_FRAMES) * leg->frame_samples, record.bytes);
+                to += sizeof record + record.bytes;
+            }
+            /* release: the frames are copied out before the clock may overwrite them */
+            atomic_store_explicit(&leg->heard_read, read, memory_order_release);
+        }
+        next_read = id + 1;
+    }
+    return to - buffer;
+}
+
+/* Queue whole samples for the caller. Returns the bytes taken, fewer where the ring is full. */
+Py_ssize_t sh_pump_write(unsigned id, const uint8_t *data, Py_ssize_t size)
+{
+    struct leg *leg = find(id);
+    uint_fast64_t written, read;
+    unsigned count, room;
+
+    if (!leg)
+        return -1;
+    written = atomic_load_explicit(&leg->spoken_written, memory_order_relaxed);
+    /* acquire: samples below this position have been copied out */
+    read = atomic_load_explicit(&leg->spoken_read, memory_order_acquire);
+    room = leg->spoken_capacity - (unsigned)(written - read);
+    count = (size_t)size / 2 < room ? (unsigned)(size / 2) : room;
+    for (unsigned done = 0; done < count;) {
+        unsigned at = (unsigned)((written + done) % leg->spoken_capacity);
+        unsigned run = leg->spoken_capacity - at;
+
+        if (run > count - done)
+            run = count - done;
+        memcpy(leg->spoken + at, data + (size_t)done * 2, (size_t)run * 2);
+        done += run;
+    }
+    /* release: the samples are in place before the clock can see them */
+    atomic_store_explicit(&leg->spoken_written, written + count, memory_order_release);
+    return (Py_ssize_t)count * 2;
+}
+
+/* Drop what has not been played: the clock thread jumps over it at its next tick. */
+pj_status_t sh_pump_clear(unsigned id)
+{
+    struct leg *leg = find(id);
+
+    if (!leg)
+        return PJ_ENOTFOUND;
+    atomic_store_explicit(&leg->spoken_clear,
+                          atomic_load_explicit(&leg->spoken_written, memory_order_relaxed),
+                          memory_order_release);
+    return PJ_SUCCESS;
+}
+
+/* (bytes written, bytes played or cleared, frames heard, frames dropped, underruns) */
+PyObject *sh_pump_state(unsigned id)
+{
+    struct leg *leg = find(id);
+    uint_fast64_t read, clear;
+
+    if (!leg)
+        Py_RETURN_NONE;
+    read = atomic_load(&leg->spoken_read);
+    clear = atomic_load(&leg->spoken_clear);
+    return Py_BuildValue("KKKKK", (unsigned long long)atomic_load(&leg->spoken_written) * 2,
+                         (unsigned long long)(read < clear ? clear : read) * 2,
+                         (unsigned long long)atomic_load(&leg->heard_written),
+                         (unsigned long long)atomic_load(&leg->heard_dropped),
+                         (unsigned long long)atomic_load(&leg->underruns));
+}

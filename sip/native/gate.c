@@ -1,0 +1,299 @@
+/* The admission gate: who may send us what, decided before a call object or an RTP socket exists.
+ *
+ * Two PJSIP modules. The outer one stands below the transaction layer and looks at the source and
+ * the shape of a request; the inner one stands above it (retransmissions never reach it) and gives
+ * a fixed answer to what the gateway does not serve. A request inside a dialog has proved itself
+ * by the dialog's tags; only its shape is looked at.
+ */
+#include "native.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds on shape keep known PJSIP 2.17 defects out of reach: overflow on many SDES crypto tags and
+ * media lines, out-of-bounds printing of long headers. No trunk's INVITE comes near them. */
+#define MAX_MESSAGE_BYTES 8192
+#define MAX_LINE_BYTES 1024
+#define MAX_CRYPTO_LINES 32
+#define MAX_MEDIA_LINES 4
+
+/* Seconds a refused peer should wait: long enough to matter, short enough to survive a restart. */
+#define RETRY_AFTER 5
+
+static const char allow[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY";
+
+enum counter {
+    ADMITTED,
+    REFUSED_SOURCE,
+    REFUSED_SHAPE,
+    REFUSED_METHOD,
+    REFUSED_DRAINING,
+    REFUSED_LIMIT,
+    REFUSED_TRANSFER,
+    COUNTERS
+};
+static const char *const counter_names[COUNTERS] = {
+    "admitted",         "refused_source", "refused_shape",   "refused_method",
+    "refused_draining", "refused_limit",  "refused_transfer"};
+static uint64_t counters[COUNTERS];
+
+static struct sh_source *sources;
+static unsigned source_count;
+static struct sh_gate_policy policy;
+static pjsip_endpoint *endpoint;
+
+static const struct sh_source *find_source(const pjsip_rx_data *rdata)
+{
+    const pj_sockaddr *from = &rdata->pkt_info.src_addr;
+    uint32_t address;
+
+    if (from->addr.sa_family != pj_AF_INET())
+        return NULL;
+    address = pj_ntohl(from->ipv4.sin_addr.s_addr);
+    for (unsigned i = 0; i < source_count; i++) /* most specific first: see gate_replace's caller */
+        if ((address & sources[i].mask) == sources[i].network)
+            return &sources[i];
+    return NULL;
+}
+
+static void refuse(pjsip_rx_data *rdata, enum counter counter, int code, const char *reason,
+                   const char *header, const char *value)
+{
+    pjsip_hdr headers;
+    pj_str_t text;
+
+    counters[counter]++;
+    if (rdata->msg_info.msg->line.req.method.id == PJSIP_ACK_METHOD)
+        return; /* an ACK is never answered (RFC 3261 section 17.2.7) */
+    pj_list_init(&headers);
+    if (header) {
+        pj_str_t name = pj_str((char *)header), content = pj_str((char *)value);
+
+        pj_list_push_back(&headers, pjsip_generic_string_hdr_create(rdata->tp_info.pool, &name,
+                                                                    &content));
+    }
+    text = pj_str((char *)reason);
+    pjsip_endpt_respond_stateless(endpoint, rdata, code, reason ? &text : NULL, &headers, NULL);
+}
+
+static void answer_ok(pjsip_rx_data *rdata)
+{
+    static const struct { const char *name, *value; } lines[] = {
+        {"Allow", allow}, {"Accept", "application/sdp"}, {"Supported", "100rel, timer"}};
+    pjsip_hdr headers;
+
+    pj_list_init(&headers);
+    for (size_t i = 0; i < PJ_ARRAY_SIZE(lines); i++) {
+        pj_str_t name = pj_str((char *)lines[i].name), value = pj_str((char *)lines[i].value);
+
+        pj_list_push_back(&headers, pjsip_generic_string_hdr_create(rdata->tp_info.pool, &name,
+                                                                    &value));
+    }
+    pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_OK, NULL, &headers, NULL);
+}
+
+static pj_bool_t starts_with(const char *line, const char *end, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return (size_t)(end - line) >= length && memcmp(line, prefix, length) == 0;
+}
+
+static pj_bool_t shape_is_sound(const char *text, int size)
+{
+    const char *end = text + size;
+    unsigned crypto = 0, media = 0;
+
+    if (size > MAX_MESSAGE_BYTES)
+        return PJ_FALSE;
+    for (const char *line = text; line < end;) {
+        const char *next = memchr(line, '\n', (size_t)(end - line));
+
+        next = next ? next + 1 : end;
+        if (next - line > MAX_LINE_BYTES)
+            return PJ_FALSE;
+        crypto += starts_with(line, next, "a=crypto:");
+        media += starts_with(line, next, "m=");
+        line = next;
+    }
+    return crypto <= MAX_CRYPTO_LINES && media <= MAX_MEDIA_LINES;
+}
+
+static pj_bool_t in_dialog(const pjsip_rx_data *rdata)
+{
+    return rdata->msg_info.to && rdata->msg_info.to->tag.slen > 0;
+}
+
+static pj_bool_t outer(pjsip_rx_data *rdata)
+{
+    if (!shape_is_sound(rdata->msg_info.msg_buf, rdata->msg_info.len)) {
+        refuse(rdata, REFUSED_SHAPE, PJSIP_SC_MESSAGE_TOO_LARGE, NULL, NULL, NULL);
+        return PJ_TRUE;
+    }
+    if (in_dialog(rdata) || find_source(rdata))
+        return PJ_FALSE;
+    if (policy.drop_unknown)
+        counters[REFUSED_SOURCE]++;
+    else
+        refuse(rdata, REFUSED_SOURCE, PJSIP_SC_FORBIDDEN, "Unknown source", NULL, NULL);
+    return PJ_TRUE;
+}
+
+static pj_bool_t has_header(const pjsip_rx_data *rdata, const char *name)
+{
+    pj_str_t wanted = pj_str((char *)name);
+
+    return pjsip_msg_find_hdr_by_name(rdata->msg_info.msg, &wanted, NULL) != NULL;
+}
+
+static pj_bool_t method_is(const pjsip_rx_data *rdata, const char *name)
+{
+    return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, name) == 0;
+}
+
+static pj_bool_t refuse_busy(pjsip_rx_data *rdata, enum counter counter, const char *reason)
+{
+    char seconds[8];
+
+    snprintf(seconds, sizeof seconds, "%d", RETRY_AFTER);
+    refuse(rdata, counter, PJSIP_SC_SERVICE_UNAVAILABLE, reason, "Retry-After", seconds);
+    return PJ_TRUE;
+}
+
+static pj_bool_t inner_new_request(pjsip_rx_data *rdata)
+{
+    switch (rdata->msg_info.msg->line.req.method.id) {
+    case PJSIP_INVITE_METHOD:
+        if (policy.draining)
+            return refuse_busy(rdata, REFUSED_DRAINING, "Draining");
+        if (pjsua_call_get_count() >= policy.max_legs)
+            return refuse_busy(rdata, REFUSED_LIMIT, "Too many calls");
+        if (has_header(rdata, "Replaces")) {
+            refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_FORBIDDEN, "Replaces is not allowed here",
+                   NULL, NULL);
+            return PJ_TRUE;
+        }
+        counters[ADMITTED]++;
+        return PJ_FALSE;
+    case PJSIP_OPTIONS_METHOD:
+        if (policy.draining)
+            return refuse_busy(rdata, REFUSED_DRAINING, "Draining");
+        answer_ok(rdata);
+        return PJ_TRUE;
+    case PJSIP_ACK_METHOD:
+    case PJSIP_CANCEL_METHOD:
+    case PJSIP_BYE_METHOD:
+        return PJ_FALSE;
+    default:
+        refuse(rdata, REFUSED_METHOD, PJSIP_SC_METHOD_NOT_ALLOWED, NULL, "Allow", allow);
+        return PJ_TRUE;
+    }
+}
+
+/* INFO carries DTMF; an empty one is a keep-alive (RFC 6086 section 4.2.2 asks 200 for it). */
+static pj_bool_t inner_info(pjsip_rx_data *rdata)
+{
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+
+    if (!body) {
+        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_OK, NULL, NULL, NULL);
+        return PJ_TRUE;
+    }
+    if (pj_stricmp2(&body->content_type.type, "application") == 0 &&
+        (pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0 ||
+         pj_stricmp2(&body->content_type.subtype, "dtmf") == 0))
+        return PJ_FALSE;
+    refuse(rdata, REFUSED_METHOD, PJSIP_SC_UNSUPPORTED_MEDIA_TYPE, NULL, "Accept",
+           "application/dtmf-relay");
+    return PJ_TRUE;
+}
+
+static pj_bool_t inner(pjsip_rx_data *rdata)
+{
+    if (!in_dialog(rdata))
+        return inner_new_request(rdata);
+    if (!pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
+                              &rdata->msg_info.from->tag, PJ_FALSE))
+        return PJ_FALSE; /* PJSIP answers 481 */
+    if (method_is(rdata, "REFER")) {
+        refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_DECLINE, "Transfer is not allowed here", NULL,
+               NULL);
+        return PJ_TRUE;
+    }
+    if (method_is(rdata, "OPTIONS")) {
+        answer_ok(rdata);
+        return PJ_TRUE;
+    }
+    if (method_is(rdata, "INFO"))
+        return inner_info(rdata);
+    if (method_is(rdata, "SUBSCRIBE") || method_is(rdata, "MESSAGE") ||
+        method_is(rdata, "PUBLISH") || method_is(rdata, "REGISTER")) {
+        refuse(rdata, REFUSED_METHOD, PJSIP_SC_METHOD_NOT_ALLOWED, NULL, "Allow", allow);
+        return PJ_TRUE;
+    }
+    return PJ_FALSE;
+}
+
+static pjsip_module outer_module = {
+    .name = {"switchhook-gate-outer", 21},
+    .id = -1,
+    .priority = PJSIP_MOD_PRIORITY_TRANSPORT_LAYER - 2,
+    .on_rx_request = outer,
+};
+
+static pjsip_module inner_module = {
+    .name = {"switchhook-gate-inner", 21},
+    .id = -1,
+    .priority = PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1,
+    .on_rx_request = inner,
+};
+
+/* The account, and with it the credentials and the trunk, follows the source address. */
+static void account_for_source(const pjsip_rx_data *rdata, pjsua_acc_id *account)
+{
+    const struct sh_source *source = find_source(rdata);
+
+    if (source)
+        *account = source->account;
+}
+
+pj_status_t sh_gate_register(pjsip_endpoint *endpt)
+{
+    pj_status_t status;
+
+    endpoint = endpt;
+    pjsua_var.ua_cfg.cb.on_acc_find_for_incoming = account_for_source;
+    status = pjsip_endpt_register_module(endpt, &outer_module);
+    if (status == PJ_SUCCESS)
+        status = pjsip_endpt_register_module(endpt, &inner_module);
+    return status;
+}
+
+pj_status_t sh_gate_replace(const struct sh_source *new_sources, unsigned count,
+                            const struct sh_gate_policy *new_policy)
+{
+    struct sh_source *copy = malloc((count ? count : 1) * sizeof *copy);
+
+    if (!copy)
+        return PJ_ENOMEM;
+    memcpy(copy, new_sources, count * sizeof *copy);
+    free(sources);
+    sources = copy;
+    source_count = count;
+    policy = *new_policy;
+    return PJ_SUCCESS;
+}
+
+PyObject *sh_gate_counters(void)
+{
+    PyObject *dict = PyDict_New();
+
+    for (int i = 0; dict && i < COUNTERS; i++) {
+        PyObject *value = PyLong_FromUnsignedLongLong(counters[i]);
+
+        if (!value || PyDict_SetItemString(dict, counter_names[i], value) < 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(value);
+    }
+    return dict;
+}

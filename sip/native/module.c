@@ -1,0 +1,388 @@
+/* The Python module `_pjsua2.native`: argument parsing and errors; the work is in the other files.
+ *
+ * Every function is called on the thread that polls PJSIP and returns within microseconds, so the
+ * GIL is kept.
+ */
+#include "native.h"
+
+PyObject *sh_raise(pj_status_t status, const char *doing)
+{
+    char text[PJ_ERR_MSG_SIZE];
+
+    pj_strerror(status, text, sizeof text);
+    PyErr_Format(PyExc_OSError, "%s: %s", doing, text);
+    return NULL;
+}
+
+static PyObject *none_or_raise(pj_status_t status, const char *doing)
+{
+    if (status != PJ_SUCCESS)
+        return sh_raise(status, doing);
+    Py_RETURN_NONE;
+}
+
+static pj_str_t as_pj_str(const char *text, Py_ssize_t length)
+{
+    pj_str_t result = {(char *)text, length};
+
+    return result;
+}
+
+static PyObject *register_modules(PyObject *self, PyObject *unused)
+{
+    pjsip_endpoint *endpt = pjsua_get_pjsip_endpt();
+    pj_status_t status;
+
+    (void)self, (void)unused;
+    status = sh_gate_register(endpt);
+    if (status == PJ_SUCCESS)
+        status = sh_wire_register(endpt);
+    if (status == PJ_SUCCESS)
+        status = sh_refer_register(endpt);
+    return none_or_raise(status, "registering the gateway's PJSIP modules");
+}
+
+static PyObject *drain_events(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_events_drain();
+}
+
+static PyObject *events_dropped(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyLong_FromUnsignedLongLong(sh_events_dropped());
+}
+
+static PyObject *gate_replace(PyObject *self, PyObject *args)
+{
+    PyObject *list;
+    struct sh_gate_policy policy;
+    struct sh_source *sources;
+    Py_ssize_t count;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O!ppI", &PyList_Type, &list, &policy.draining,
+                          &policy.drop_unknown, &policy.max_legs))
+        return NULL;
+    count = PyList_GET_SIZE(list);
+    sources = PyMem_Calloc((size_t)count + 1, sizeof *sources);
+    if (!sources)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "IIi", &sources[i].network,
+                              &sources[i].mask, &sources[i].account)) {
+            PyMem_Free(sources);
+            return NULL;
+        }
+    }
+    status = sh_gate_replace(sources, (unsigned)count, &policy);
+    PyMem_Free(sources);
+    return none_or_raise(status, "replacing the gate's table");
+}
+
+static PyObject *gate_counters(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_gate_counters();
+}
+
+static int add_header(pj_pool_t *pool, pjsip_hdr *headers, PyObject *pair)
+{
+    const char *name, *value;
+    Py_ssize_t name_len, value_len;
+    pj_str_t name_str, value_str;
+
+    if (!PyArg_ParseTuple(pair, "s#s#", &name, &name_len, &value, &value_len))
+        return -1;
+    name_str = as_pj_str(name, name_len);
+    value_str = as_pj_str(value, value_len);
+    pj_list_push_back(headers, pjsip_generic_string_hdr_create(pool, &name_str, &value_str));
+    return 0;
+}
+
+static PyObject *refer_send(PyObject *self, PyObject *args)
+{
+    const char *refer_to;
+    Py_ssize_t refer_to_len;
+    PyObject *list;
+    pjsip_hdr headers;
+    pj_pool_t *pool;
+    pj_str_t target;
+    pj_status_t status = PJ_SUCCESS;
+    int call, failed = 0;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "is#O!", &call, &refer_to, &refer_to_len, &PyList_Type, &list))
+        return NULL;
+    pool = pjsua_pool_create("refer", 1024, 1024);
+    pj_list_init(&headers);
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(list); i++)
+        failed = add_header(pool, &headers, PyList_GET_ITEM(list, i));
+    target = as_pj_str(refer_to, refer_to_len);
+    if (!failed)
+        status = sh_refer_send(call, &target, &headers);
+    pj_pool_release(pool);
+    return failed ? NULL : none_or_raise(status, "sending REFER");
+}
+
+static PyObject *call_state(PyObject *self, PyObject *id)
+{
+    long call = PyLong_AsLong(id);
+
+    (void)self;
+    return call == -1 && PyErr_Occurred() ? NULL : sh_call_state((int)call);
+}
+
+static PyObject *call_media(PyObject *self, PyObject *id)
+{
+    long call = PyLong_AsLong(id);
+
+    (void)self;
+    return call == -1 && PyErr_Occurred() ? NULL : sh_call_media((int)call);
+}
+
+static PyObject *call_statistics(PyObject *self, PyObject *id)
+{
+    long call = PyLong_AsLong(id);
+
+    (void)self;
+    return call == -1 && PyErr_Occurred() ? NULL : sh_call_statistics((int)call);
+}
+
+static PyObject *connect_slots(PyObject *self, PyObject *args)
+{
+    int from, to;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ii", &from, &to))
+        return NULL;
+    return none_or_raise(pjsua_conf_connect(from, to), "connecting audio");
+}
+
+static PyObject *disconnect_slots(PyObject *self, PyObject *args)
+{
+    int from, to;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ii", &from, &to))
+        return NULL;
+    return none_or_raise(pjsua_conf_disconnect(from, to), "disconnecting audio");
+}
+
+static PyObject *clock_start(PyObject *self, PyObject *unused)
+{
+    int fd = -1;
+    pj_status_t status = sh_clock_start(&fd);
+
+    (void)self, (void)unused;
+    return status == PJ_SUCCESS ? PyLong_FromLong(fd) : sh_raise(status, "starting the media clock");
+}
+
+static PyObject *clock_stop(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    sh_clock_stop();
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
+static PyObject *clock_counters(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_clock_counters();
+}
+
+static PyObject *pump_open(PyObject *self, PyObject *rate)
+{
+    unsigned long value = PyLong_AsUnsignedLong(rate);
+    unsigned id;
+    int slot;
+    pj_status_t status;
+
+    (void)self;
+    if (PyErr_Occurred())
+        return NULL;
+    status = sh_pump_open((unsigned)value, &id, &slot);
+    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot)
+                                : sh_raise(status, "opening bot audio");
+}
+
+static PyObject *pump_close(PyObject *self, PyObject *id)
+{
+    unsigned long value = PyLong_AsUnsignedLong(id);
+
+    (void)self;
+    return PyErr_Occurred() ? NULL
+                            : none_or_raise(sh_pump_close((unsigned)value), "closing bot audio");
+}
+
+static PyObject *pump_read(PyObject *self, PyObject *target)
+{
+    Py_buffer buffer;
+    Py_ssize_t filled;
+
+    (void)self;
+    if (PyObject_GetBuffer(target, &buffer, PyBUF_WRITABLE) < 0)
+        return NULL;
+    filled = sh_pump_read(buffer.buf, buffer.len);
+    PyBuffer_Release(&buffer);
+    return PyLong_FromSsize_t(filled);
+}
+
+static PyObject *pump_write(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    Py_buffer data;
+    Py_ssize_t taken;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Iy*", &id, &data))
+        return NULL;
+    taken = sh_pump_write(id, data.buf, data.len);
+    PyBuffer_Release(&data);
+    return taken < 0 ? sh_raise(PJ_ENOTFOUND, "writing bot audio") : PyLong_FromSsize_t(taken);
+}
+
+static PyObject *pump_clear(PyObject *self, PyObject *id)
+{
+    unsigned long value = PyLong_AsUnsignedLong(id);
+
+    (void)self;
+    return PyErr_Occurred() ? NULL
+                            : none_or_raise(sh_pump_clear((unsigned)value), "clearing bot audio");
+}
+
+static PyObject *pump_state(PyObject *self, PyObject *id)
+{
+    unsigned long value = PyLong_AsUnsignedLong(id);
+
+    (void)self;
+    return PyErr_Occurred() ? NULL : sh_pump_state((unsigned)value);
+}
+
+static const char sound_capsule[] = "switchhook.sound";
+
+static void release_sound(PyObject *capsule)
+{
+    sh_sound_release(PyCapsule_GetPointer(capsule, sound_capsule));
+}
+
+static PyObject *sound_load(PyObject *self, PyObject *samples)
+{
+    Py_buffer data;
+    sh_sound *sound;
+
+    (void)self;
+    if (PyObject_GetBuffer(samples, &data, PyBUF_SIMPLE) < 0)
+        return NULL;
+    sound = sh_sound_create(data.buf, data.len);
+    PyBuffer_Release(&data);
+    return sound ? PyCapsule_New(sound, sound_capsule, release_sound) : PyErr_NoMemory();
+}
+
+static PyObject *player_open(PyObject *self, PyObject *rate)
+{
+    unsigned long value = PyLong_AsUnsignedLong(rate);
+    unsigned id;
+    int slot;
+    pj_status_t status;
+
+    (void)self;
+    if (PyErr_Occurred())
+        return NULL;
+    status = sh_player_open((unsigned)value, &id, &slot);
+    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot)
+                                : sh_raise(status, "opening a player");
+}
+
+static PyObject *player_close(PyObject *self, PyObject *id)
+{
+    unsigned long value = PyLong_AsUnsignedLong(id);
+
+    (void)self;
+    return PyErr_Occurred() ? NULL
+                            : none_or_raise(sh_player_close((unsigned)value), "closing a player");
+}
+
+static PyObject *player_play(PyObject *self, PyObject *args)
+{
+    PyObject *capsule;
+    sh_sound *sound;
+    unsigned id, play;
+    pj_status_t status;
+    int loop;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "IOp", &id, &capsule, &loop))
+        return NULL;
+    sound = PyCapsule_GetPointer(capsule, sound_capsule);
+    if (!sound)
+        return NULL;
+    status = sh_player_play(id, sound, loop, &play);
+    return status == PJ_SUCCESS ? PyLong_FromUnsignedLong(play) : sh_raise(status, "playing");
+}
+
+static PyObject *player_stop(PyObject *self, PyObject *id)
+{
+    unsigned long value = PyLong_AsUnsignedLong(id);
+
+    (void)self;
+    return PyErr_Occurred() ? NULL
+                            : none_or_raise(sh_player_stop((unsigned)value), "stopping a player");
+}
+
+static PyObject *player_finished(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_player_finished();
+}
+
+static PyMethodDef methods[] = {
+    {"register_modules", register_modules, METH_NOARGS, "Join PJSIP; once, after libInit."},
+    {"drain_events", drain_events, METH_NOARGS,
+     "[(kind, monotonic seconds, Call-ID, number, text, text)] since the last call."},
+    {"events_dropped", events_dropped, METH_NOARGS, "Events lost to a full queue."},
+    {"gate_replace", gate_replace, METH_VARARGS,
+     "([(network, mask, account)] most specific first, draining, drop_unknown, max_legs)"},
+    {"gate_counters", gate_counters, METH_NOARGS, "{reason: requests}"},
+    {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)])"},
+    {"call_state", call_state, METH_O, "(state, status, reason, Call-ID) or None"},
+    {"call_media", call_media, METH_O, "(slot, codec, remote address, held) or None"},
+    {"call_statistics", call_statistics, METH_O,
+     "(rx packets, bytes, lost, discarded, jitter us, tx packets, bytes, lost, rtt us) or None"},
+    {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},
+    {"disconnect", disconnect_slots, METH_VARARGS, "(from slot, to slot)"},
+    {"clock_start", clock_start, METH_NOARGS, "Start the media clock; its eventfd."},
+    {"clock_stop", clock_stop, METH_NOARGS, "Stop the media clock; before libDestroy."},
+    {"clock_counters", clock_counters, METH_NOARGS, "(ticks, late ticks, busy nanoseconds)"},
+    {"pump_open", pump_open, METH_O, "(rate) -> (id, slot)"},
+    {"pump_close", pump_close, METH_O, "(id)"},
+    {"pump_read", pump_read, METH_O, "(writable buffer) -> bytes of records filled in"},
+    {"pump_write", pump_write, METH_VARARGS, "(id, samples) -> bytes taken"},
+    {"pump_clear", pump_clear, METH_O, "(id)"},
+    {"pump_state", pump_state, METH_O,
+     "(bytes written, bytes played, frames heard, frames dropped, underruns) or None"},
+    {"sound_load", sound_load, METH_O, "(samples) -> sound"},
+    {"player_open", player_open, METH_O, "(rate) -> (id, slot)"},
+    {"player_close", player_close, METH_O, "(id)"},
+    {"player_play", player_play, METH_VARARGS, "(id, sound, loop) -> play"},
+    {"player_stop", player_stop, METH_O, "(id)"},
+    {"player_finished", player_finished, METH_NOARGS, "[(id, play)] that ended"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_pjsua2.native",
+    .m_doc = "The gateway's own parts inside PJSIP.",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+PyObject *switchhook_native_init(void)
+{
+    return PyModule_Create(&definition);
+}

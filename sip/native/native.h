@@ -1,0 +1,102 @@
+/* The parts of the gateway that stand inside PJSIP: what crosses their files.
+ *
+ *   module.c      the Python module `_pjsua2.native`: argument parsing, nothing else
+ *   events.c      what happened on the SIP side, queued for Python
+ *   wire.c        every SIP message on the wire, for the ladder and as evidence
+ *   gate.c        who may send us what, decided before a call object exists
+ *   refer.c       REFER as a dialog usage of our own (RFC 3515)
+ *   call.c        facts about a call that pjsua2 tells only slowly
+ *   clock.c       the media clock: one thread, one eventfd for all legs
+ *   frame_pump.c  caller audio to bots and back, in one batch per tick
+ *   player.c      prompts and waiting sounds from shared memory
+ *
+ * Threads: SIP runs on the thread that polls it (the asyncio loop's), so events, wire, gate, refer
+ * and call are single-threaded. The clock thread runs the conference bridge and with it the ports
+ * of frame_pump.c and player.c. No Python runs on it.
+ */
+#ifndef SWITCHHOOK_NATIVE_H
+#define SWITCHHOOK_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* module.c */
+PyObject *switchhook_native_init(void);
+PyObject *sh_raise(pj_status_t status, const char *doing);
+
+/* Seconds of CLOCK_MONOTONIC: the same clock as Python's time.monotonic(). */
+double sh_now(void);
+
+/* events.c */
+enum sh_event_kind {
+    SH_MESSAGE_RECEIVED = 0, /* number = peer's port, text1 = "udp 10.0.0.2", text2 = message */
+    SH_MESSAGE_SENT = 1,     /* likewise */
+    SH_REFER_FINAL = 2,      /* number = status code, text1 = reason, text2 = "" or "no response" */
+    SH_NOTIFY = 3,           /* text2 = message */
+};
+
+void sh_event_push(enum sh_event_kind kind, const pj_str_t *call_id, int number,
+                   const pj_str_t *text1, const pj_str_t *text2);
+PyObject *sh_events_drain(void);
+uint64_t sh_events_dropped(void);
+
+/* wire.c, gate.c, refer.c: PJSIP modules, registered once after libInit */
+pj_status_t sh_wire_register(pjsip_endpoint *endpt);
+pj_status_t sh_gate_register(pjsip_endpoint *endpt);
+pj_status_t sh_refer_register(pjsip_endpoint *endpt);
+
+/* gate.c */
+struct sh_source {
+    uint32_t network; /* host byte order */
+    uint32_t mask;
+    pjsua_acc_id account;
+};
+struct sh_gate_policy {
+    pj_bool_t draining;
+    pj_bool_t drop_unknown;
+    unsigned max_legs;
+};
+pj_status_t sh_gate_replace(const struct sh_source *sources, unsigned count,
+                            const struct sh_gate_policy *policy);
+PyObject *sh_gate_counters(void);
+
+/* refer.c */
+pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers);
+
+/* call.c */
+pjsip_dialog *sh_call_dialog(pjsua_call_id call);
+PyObject *sh_call_state(pjsua_call_id call);
+PyObject *sh_call_media(pjsua_call_id call);
+PyObject *sh_call_statistics(pjsua_call_id call);
+
+/* clock.c */
+pj_status_t sh_clock_start(int *eventfd_out);
+void sh_clock_stop(void);
+PyObject *sh_clock_counters(void);
+
+/* frame_pump.c */
+pj_status_t sh_pump_open(unsigned rate, unsigned *id, int *slot);
+pj_status_t sh_pump_close(unsigned id);
+Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size);
+Py_ssize_t sh_pump_write(unsigned id, const uint8_t *data, Py_ssize_t size);
+pj_status_t sh_pump_clear(unsigned id);
+PyObject *sh_pump_state(unsigned id);
+
+/* player.c */
+typedef struct sh_sound sh_sound;
+sh_sound *sh_sound_create(const void *samples, Py_ssize_t bytes);
+void sh_sound_release(sh_sound *sound);
+pj_status_t sh_player_open(unsigned rate, unsigned *id, int *slot);
+pj_status_t sh_player_close(unsigned id);
+pj_status_t sh_player_play(unsigned id, sh_sound *sound, pj_bool_t loop, unsigned *play);
+pj_status_t sh_player_stop(unsigned id);
+PyObject *sh_player_finished(void);
+
+#endif
