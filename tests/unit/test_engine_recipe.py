@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -177,10 +178,20 @@ class TestCache:
         with pytest.raises(KeyboardInterrupt), cache.filled(finished) as folder:  # noqa: PT012
             (folder / "half").touch()
             raise KeyboardInterrupt
-        assert not finished.exists()
+        assert list(tmp_path.iterdir()) == []
         with cache.filled(finished) as folder:
             (folder / "whole").touch()
         assert [path.name for path in finished.iterdir()] == ["whole"]
+
+    def test_stays_bounded(self, tmp_path: Path) -> None:
+        for age in range(cache.KEPT + 3):
+            folder = tmp_path / f"wheel-{age}"
+            folder.mkdir()
+            os.utime(folder, (1000 - age, 1000 - age))
+        (tmp_path / "pjsip-old").mkdir()
+        cache.keep_newest(tmp_path, "wheel-*")
+        kept = {f"wheel-{age}" for age in range(cache.KEPT)}
+        assert {path.name for path in tmp_path.iterdir()} == {*kept, "pjsip-old"}
 
 
 class TestSteps:

@@ -6,8 +6,8 @@
         wheel-KEY/       the finished wheel (extension.py, wheel.py)
         build.log
 
-A key is the hash of everything that the result depends on, so nothing in here is ever stale; what
-is no longer used is only in the way, and `rm -r` on the folder is safe.
+A key is the hash of everything that the result depends on, so nothing in here is ever stale, and
+removing the folder costs only time.
 """
 
 import fcntl
@@ -22,6 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KEY_DIGITS = 12
+
+KEPT = 6
+"""Results of each kind: a few checkouts and branches. A wheel takes 2 MB, the libraries 18 MB."""
 
 
 def folder() -> Path:
@@ -67,10 +70,21 @@ def toolchain() -> list[str]:
 def filled(destination: Path) -> Iterator[Path]:
     """An empty folder that becomes `destination` once the block ends without an error.
 
-    A build that is interrupted therefore leaves nothing that looks finished.
+    A build that fails or is killed therefore leaves nothing that looks finished.
     """
     partial = destination.with_name(f"{destination.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    yield partial
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     partial.rename(destination)
+
+
+def keep_newest(cache: Path, pattern: str) -> None:
+    """Remove all but the last KEPT folders that match, so that the cache stays bounded."""
+    folders = sorted(cache.glob(pattern), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in folders[KEPT:]:
+        shutil.rmtree(path)

@@ -50,6 +50,8 @@ def build(native: Path = NATIVE) -> Path:
             pjsip = libraries.read(pjsip_folder)
             facts = wheel.engine_facts(pjsip.version, wheel_key, tarball)
             _pack(destination, pjsip, native, facts, steps)
+        cache.keep_newest(store, "wheel-*")
+        cache.keep_newest(store, "pjsip-*")
         return _wheel_in(finished)
 
 
