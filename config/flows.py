@@ -3,30 +3,83 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from config.strict import Name, Seconds, Strict
+from config.errors import InvalidValue
+from config.headers import check_name, check_value
+from config.outcomes import check_fallback_key
+from config.strict import FilePath, Name, Seconds, Strict, Words
 from config.targets import MethodName, Target
 
 
 class TextPrompt(Strict):
     """Words, spoken by the configured speech engine. A plain string means the same."""
 
-    text: str = Field(min_length=1)
-    voice: str | None = None
+    text: Words
+    voice: str | None = Field(default=None, pattern=r"^[A-Za-z][A-Za-z0-9+/_-]*$")
+    """Another voice than that of `speech.voice`."""
 
 
 class FilePrompt(Strict):
-    """A recording, relative to the flow file's folder."""
+    """A recording in a WAV file."""
 
-    file: str = Field(min_length=1)
+    file: FilePath
+    """Relative to the flow file's folder."""
 
 
-Prompt = Annotated[str, Field(min_length=1)] | TextPrompt | FilePrompt
-Prompts = Prompt | Annotated[list[Prompt], Field(min_length=1)]
+# The tags of a union become part of an error's place. A tag is spelled like a class, so that
+# config.explain tells it from a key of the file.
+
+
+def _prompt_tag(prompt: Any) -> str | None:
+    match prompt:
+        case str():
+            return "Words"
+        case {"file": _} | FilePrompt():
+            return "FilePrompt"
+        case dict() | TextPrompt():
+            return "TextPrompt"
+        case _:
+            return None
+
+
+def _prompts_tag(prompts: Any) -> str:
+    return "Several" if isinstance(prompts, list) else "One"
+
+
+def _target_tag(target: Any) -> str | None:
+    match target:
+        case str():
+            return "Name"
+        case dict() | Target():
+            return "Target"
+        case _:
+            return None
+
+
+Prompt = Annotated[
+    Annotated[Words, Tag("Words")]
+    | Annotated[TextPrompt, Tag("TextPrompt")]
+    | Annotated[FilePrompt, Tag("FilePrompt")],
+    Discriminator(
+        _prompt_tag,
+        custom_error_type="prompt",
+        custom_error_message="expected a prompt: text, or `text: …`, or `file: …`",
+    ),
+]
+
+Prompts = Annotated[
+    Annotated[Prompt, Tag("One")] | Annotated[list[Prompt], Field(min_length=1), Tag("Several")],
+    Discriminator(_prompts_tag),
+]
 """One prompt, or several of which one is chosen at random each time."""
+
+Headers = dict[
+    Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_value)]
+]
+"""SIP headers to send, by name."""
 
 
 class Waiting(StrEnum):
@@ -40,12 +93,21 @@ class Fallback(Strict):
     """What happens after one kind of failure: words first, then a node or the end of the call."""
 
     prompt: Prompts | None = None
+    """Played out before anything else happens."""
     node: Name | None = None
+    """Where the flow goes on."""
     end: Literal[True] | None = None
     """`end: true`: the prompt is played out, then the call ends with BYE."""
 
+    @model_validator(mode="after")
+    def _one_way_on(self) -> Self:
+        if (self.node is None) == (self.end is None):
+            both = "has both `node` and `end`" if self.end else "says not where the call goes"
+            raise InvalidValue(both, "Write `node: NAME`, or `end: true`")
+        return self
 
-FallbackKey = Annotated[str, Field(min_length=1)]
+
+FallbackKey = Annotated[str, AfterValidator(check_fallback_key)]
 """A SIP code (`"486"`), an outcome (`busy`), a class (`4xx`, `5xx`, `6xx`), or `default`."""
 
 
@@ -54,7 +116,9 @@ class Play(Strict):
 
     type: Literal["play"]
     prompt: Prompts
+    """What is said."""
     next: Name
+    """The node after it."""
 
 
 class Bot(Strict):
@@ -62,8 +126,9 @@ class Bot(Strict):
 
     type: Literal["bot"]
     bot: Name
+    """A bot of the settings."""
     transfer: dict[Name, Name] = Field(default_factory=dict)
-    """Which `agent_transfer` node serves which target that the bot asks for; `default` for the rest."""
+    """Which `agent_transfer` node serves which target the bot asks for; `default`: the rest."""
     done: Name | None = None
     """Where the flow goes when the bot closes its session; absent: the call ends."""
     error: Name
@@ -74,17 +139,30 @@ class AgentTransfer(Strict):
     """Hand the caller to a person."""
 
     type: Literal["agent_transfer"]
-    target: Name | Target | None = None
+    target: (
+        Annotated[
+            Annotated[Name, Tag("Name")] | Annotated[Target, Tag("Target")],
+            Discriminator(
+                _target_tag,
+                custom_error_type="target",
+                custom_error_message="expected a target's name, or a target written here",
+            ),
+        ]
+        | None
+    ) = None
     """A named target, one written here, or absent: the one that the bot or the API asked for."""
     method: MethodName | None = None
     """Default: what the bot asked for, else the target's method."""
     timeout: Seconds | None = Field(default=None, gt=0)
+    """How long the target may ring; default: the target's own timeout."""
     accepted_message: Prompts | None = None
     """Said before anything is dialled."""
     waiting: Waiting = Waiting.RINGBACK
-    headers: dict[str, str] = Field(default_factory=dict)
+    """What the caller hears until the target answers or fails."""
+    headers: Headers = Field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE."""
     fallback: dict[FallbackKey, Fallback]
+    """What happens when the transfer fails. The most exact key wins; `default` must be there."""
     next: Name | None = None
     """Where the flow goes on after the agent has left; absent: the call ends."""
 
@@ -93,11 +171,12 @@ class Lookup(Strict):
     """Branch on the result of the last transfer."""
 
     type: Literal["lookup"]
-    on: Literal[
-        "handover.status", "handover.outcome", "handover.error.reason", "handover.sip_code"
-    ]
+    on: Literal["handover.status", "handover.outcome", "handover.error.reason", "handover.sip_code"]
+    """What is looked at."""
     cases: dict[str, Name] = Field(min_length=1)
+    """The node for each value."""
     default: Name
+    """The node for every other value, and when there was no transfer yet."""
 
 
 class Goto(Strict):
@@ -105,7 +184,16 @@ class Goto(Strict):
 
     type: Literal["goto"]
     node: Name | None = None
+    """A node of this flow."""
     flow: Name | None = None
+    """Another flow; it begins at its `start`."""
+
+    @model_validator(mode="after")
+    def _one_way_on(self) -> Self:
+        if (self.node is None) == (self.flow is None):
+            both = "has both `node` and `flow`" if self.node else "says not where to go"
+            raise InvalidValue(both, "Write `node: NAME`, or `flow: NAME`")
+        return self
 
 
 class Hangup(Strict):
@@ -113,19 +201,24 @@ class Hangup(Strict):
 
     type: Literal["hangup"]
     prompt: Prompts | None = None
-    headers: dict[str, str] = Field(default_factory=dict)
+    """Played out first."""
+    headers: Headers = Field(default_factory=dict)
+    """Sent on the BYE."""
 
 
-Node = Annotated[
-    Play | Bot | AgentTransfer | Lookup | Goto | Hangup, Field(discriminator="type")
-]
+Node = Annotated[Play | Bot | AgentTransfer | Lookup | Goto | Hangup, Field(discriminator="type")]
 
 
 class Flow(Strict):
-    """A call's way through its nodes."""
+    """A call's way through its nodes: one file of the flows folder."""
 
     flow: Name
+    """The flow's name, by which trunks and `goto` nodes refer to it."""
     start: Name
+    """The node where a call begins."""
     transfer_node: Name | None = None
     """The `agent_transfer` node for transfers that an operator orders through the API."""
+    entries: list[Name] = Field(default_factory=list)
+    """Nodes that only a `goto` of a bot or of the API leads to."""
     nodes: dict[Name, Node] = Field(min_length=1)
+    """The nodes, by name."""

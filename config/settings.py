@@ -5,14 +5,83 @@ from __future__ import annotations
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from config.strict import Name, Seconds, Strict
+from config.allow import check_allow
+from config.errors import InvalidValue
+from config.headers import check_pattern, check_value
+from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
+from config.uri import parse_proxy
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+"""0: any free port."""
+
+
+def _bound(address: IPv4Address) -> IPv4Address:
+    # Bound to every address, PJSIP looks up the host's own name to learn what to write into SDP and
+    # Contact: seconds in which no call moves.
+    if address.is_unspecified or address.is_multicast:
+        raise InvalidValue(
+            "must be one address of this machine", "Write the one that peers reach you at"
+        )
+    return address
+
+
+def _source(network: IPv4Network) -> IPv4Network:
+    if network.prefixlen == 0:
+        raise InvalidValue("would let everybody in", "Write the peer's own networks")
+    return network
+
+
+def _proxy(text: str) -> str:
+    parse_proxy(text)
+    return text
+
+
+def _dialled(number: str) -> str:
+    prefix = number.removesuffix("*")
+    if not prefix:
+        raise InvalidValue("matches every number", "Leave `number` out: that is the default route")
+    if not prefix.isprintable() or any(char in ' @:"<>' for char in prefix):
+        raise InvalidValue("is not the user part of a request URI", "Write `+4930*`, or `1001`")
+    return number
+
+
+def _bot_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, or an unfinished IPv6 address
+        valid = False
+    else:
+        if parts.username is not None or parts.fragment:
+            raise InvalidValue("carries credentials or a fragment", "Write secrets under `token`")
+    if not valid or not url.isprintable() or " " in url:
+        raise InvalidValue("is not a WebSocket URL", "Write one such as `ws://127.0.0.1:8765`")
+    return url
+
+
+def _database_url(url: str) -> str:
+    if not url.startswith("sqlite+aiosqlite:///"):
+        raise InvalidValue(
+            "is not the URL of an SQLite database",
+            "Write `sqlite+aiosqlite:////absolute/path`, or leave it out",
+        )
+    return url
+
+
+BoundAddress = Annotated[IPv4Address, AfterValidator(_bound)]
+"""An address of this machine, never the wildcard 0.0.0.0."""
+
+ProxyUri = Annotated[str, AfterValidator(_proxy)]
+"""`sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
+
+UserPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.!~*'()&=$,;?/#-]+$")]
+"""The part of a SIP URI before the `@`."""
 
 
 class Transport(StrEnum):
@@ -26,52 +95,105 @@ class Listen(Strict):
     """An address and port that SIP is spoken on. Always a real address, never a wildcard."""
 
     transport: Transport = Transport.UDP
-    address: IPv4Address
+    """What SIP runs over."""
+    address: BoundAddress
+    """An address of this machine."""
     port: Port = 5060
+    """0 takes any free port."""
 
 
 class Rtp(Strict):
     """Where audio is received."""
 
-    address: IPv4Address
-    first_port: Port = 16_384
-    last_port: Port = 32_766
+    address: BoundAddress
+    """An address of this machine; peers are told to send their audio there."""
+    first_port: int = Field(default=16_384, ge=1024, le=65_534)
+    """Even: RTP takes an even port, RTCP the odd one above it (RFC 3550 section 11)."""
+    last_port: int = Field(default=32_766, ge=1024, le=65_535)
+    """Included."""
+
+    @property
+    def legs(self) -> int:
+        """How many legs find two ports each."""
+        return (self.last_port - self.first_port + 1) // 2
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.first_port % 2:
+            raise InvalidValue("must be even", f"Write {self.first_port + 1}", at="first_port")
+        if self.last_port <= self.first_port:
+            raise InvalidValue(
+                "must be above `first_port`", f"It begins at {self.first_port}", at="last_port"
+            )
+        return self
 
 
 class Sip(Strict):
     """The SIP side of the gateway."""
 
     listen: list[Listen] = Field(min_length=1)
+    """Where SIP is spoken."""
     rtp: Rtp
-    user_agent: str = "Switchhook"
+    """Where audio is received."""
+    user_agent: Annotated[str, AfterValidator(check_value)] = "Switchhook"
+    """Written into User-Agent and Server."""
     max_calls: int = Field(default=2000, ge=1, le=4000)
     """Legs at once, agents' legs included; more INVITEs get 503 with Retry-After."""
     unknown_source: Literal["refuse", "drop"] = "refuse"
     """A request from outside every trunk: answered with 403, or not answered at all."""
 
+    @model_validator(mode="after")
+    def _enough_ports(self) -> Self:
+        if self.rtp.legs < self.max_calls:
+            last = self.rtp.first_port + 2 * self.max_calls - 1
+            raise InvalidValue(
+                f"has ports for {self.rtp.legs} legs (2 each), but `max_calls` is {self.max_calls}",
+                f"Raise `last_port` to {last}, or lower `max_calls`"
+                if last <= 65_535
+                else "Lower `first_port`, or `max_calls`",
+                at="rtp",
+            )
+        return self
+
 
 class Secret(Strict):
     """A secret, by reference: from the environment or from a file, never written here."""
 
-    env: str | None = None
-    file: Path | None = None
+    env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of an environment variable."""
+    file: FilePath | None = None
+    """A file that holds the secret and nothing else; a line break at its end is not part of it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            both = "has both `env` and `file`" if self.env else "says not where the secret is"
+            raise InvalidValue(both, "Write `env: VARIABLE`, or `file: PATH`")
+        return self
 
 
 class Registration(Strict):
     """How the gateway makes itself known to a provider (RFC 3261 section 10)."""
 
-    registrar: str
-    username: str
+    registrar: ProxyUri
+    """`sip:sip.example.com`; calls go there too, unless the trunk has a `proxy`."""
+    username: UserPart
+    """User part of the address that is registered, and user of the digest."""
     password: Secret
-    realm: str = "*"
+    """Of the digest."""
+    realm: str = Field(default="*", min_length=1)
+    """The realm that may ask for the password; `*`: any."""
     expires: int = Field(default=300, ge=60, le=86_400)
+    """Seconds after which the registration is renewed at the latest."""
 
 
 class ReferTimers(Strict):
     """How long a REFER may take on this trunk (RFC 3515); all in seconds."""
 
-    first_notify: Seconds = 15
-    final_notify: Seconds = 60
+    first_notify: Seconds = Field(default=15, gt=0)
+    """From the peer's 202 to its first NOTIFY."""
+    final_notify: Seconds = Field(default=60, gt=0)
+    """From the peer's 202 to the NOTIFY with the final result."""
     bye_grace: Seconds = 1
     """How long a final NOTIFY may trail the peer's BYE, and the peer's BYE a final 2xx."""
 
@@ -80,34 +202,64 @@ class Route(Strict):
     """Which flow answers which dialled number; without `number` it is the trunk's default."""
 
     flow: Name
-    number: str | None = None
+    """The flow that takes the call."""
+    number: Annotated[str, AfterValidator(_dialled)] | None = None
     """The user part of the request URI; a trailing `*` matches any rest."""
 
 
 class Trunk(Strict):
     """A SIP peer that calls come from and go to."""
 
-    sources: list[IPv4Network] = Field(default_factory=list)
+    sources: list[Annotated[IPv4Network, AfterValidator(_source)]] = Field(default_factory=list)
     """Networks this trunk's requests come from."""
-    proxy: str | None = None
+    proxy: ProxyUri | None = None
     """Where calls over this trunk are sent: `sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
-    register: Registration | None = None
-    caller_id: str | None = None
+    registration: Registration | None = None
+    """Makes the gateway known to a provider; its requests then need no `sources`."""
+    caller_id: UserPart | None = None
     """User part of From on outbound calls; default: the caller's own number."""
     routes: list[Route] = Field(default_factory=list)
+    """Which flow answers; an exact number wins over the longest prefix, that over the default."""
     refer: ReferTimers = ReferTimers()
-    headers: list[str] = Field(default_factory=lambda: ["X-*", "User-to-User", "Diversion"])
+    """How long a REFER may take."""
+    headers: list[Annotated[str, AfterValidator(check_pattern)]] = Field(
+        default_factory=lambda: ["X-*", "User-to-User", "Diversion"]
+    )
     """Received headers that reach the bot; a trailing `*` matches any rest, case ignored."""
+
+    @property
+    def next_hop(self) -> str | None:
+        """The URI that calls over this trunk are sent to; None: it only takes calls in."""
+        if self.proxy is not None:
+            return self.proxy
+        return None if self.registration is None else self.registration.registrar
+
+    @model_validator(mode="after")
+    def _known_peer(self) -> Self:
+        if not self.sources and self.registration is None:
+            raise InvalidValue(
+                "nothing tells which requests are this trunk's",
+                "Add `sources`, or a `registration`",
+            )
+        numbers = [route.number for route in self.routes]
+        for number in numbers:
+            if numbers.count(number) > 1:
+                what = "without `number`" if number is None else f"for `{number}`"
+                raise InvalidValue(f"has two routes {what}", "Keep one of them", at="routes")
+        return self
 
 
 class Bot(Strict):
     """A bot that the gateway connects to for each conversation."""
 
-    url: str = Field(pattern=r"^wss?://")
+    url: Annotated[str, AfterValidator(_bot_url)]
+    """`ws://` or `wss://`."""
     sample_rate: Literal[8000, 16000, 24000] = 8000
-    connect_timeout: Seconds = 3
-    backlog: Seconds = 30
-    """Audio the bot may send ahead of playback; beyond it the oldest is dropped and the bot told."""
+    """Of the audio both ways: PCM16, mono, samples per second."""
+    connect_timeout: Seconds = Field(default=3, gt=0)
+    """How long the connection may take to be made."""
+    backlog: Seconds = Field(default=30, gt=0)
+    """Seconds of audio a bot may send ahead; beyond it the oldest is dropped and the bot told."""
     token: Secret | None = None
     """Sent as `Authorization: Bearer`."""
 
@@ -116,50 +268,68 @@ class Speech(Strict):
     """The engine that speaks text prompts."""
 
     engine: Literal["espeak-ng"] = "espeak-ng"
-    voice: str = "en-gb"
+    """The program that speaks."""
+    voice: str = Field(default="en-gb", pattern=r"^[A-Za-z][A-Za-z0-9+/_-]*$")
+    """A voice of the engine; `espeak-ng --voices` lists them."""
     words_per_minute: int = Field(default=155, ge=80, le=450)
+    """How fast it speaks."""
 
 
 class WaitingSounds(Strict):
-    """Sounds to wait by. Without `music` the built-in one is played."""
+    """Sounds to wait by."""
 
-    music: Path | None = None
+    music: FilePath | None = None
+    """A WAV file; without it the built-in one is played."""
     ringback_country: Literal["eu", "us", "uk"] = "eu"
+    """Whose ringing tone the caller hears."""
 
 
 class ApiKey(Strict):
-    """A key of the control API; `read` shows, `control` also decides."""
+    """A key of the control API."""
 
     name: Name
+    """Who holds it; it stands in the log."""
     secret: Secret
+    """What the holder sends."""
     scope: Literal["read", "control"] = "read"
+    """`read` shows, `control` also decides."""
 
 
 class Api(Strict):
     """The control API. Off loopback it does not start without keys."""
 
     address: IPv4Address = IPv4Address("127.0.0.1")
+    """Where it listens; 0.0.0.0 for every address."""
     port: Port = 8080
+    """0 takes any free port."""
     keys: list[ApiKey] = Field(default_factory=list)
+    """Who may use it; without any, whoever reaches it over loopback."""
 
 
 class Settings(Strict):
     """One gateway's configuration: `switchhook.yaml`."""
 
-    data: Path = Path("data")
-    """Folder of the database and the prompt cache, relative to the configuration file."""
-    database: str | None = None
-    """SQLAlchemy URL; default: SQLite in `data`."""
-    flows: Path = Path("flows")
+    data: FilePath = Field(default=Path("data"), validate_default=True)
+    """Folder of the database and the prompt cache, relative to this file."""
+    database: Annotated[str, AfterValidator(_database_url)] | None = None
+    """SQLAlchemy URL of an SQLite file; default: one in `data`."""
+    flows: FilePath = Field(default=Path("flows"), validate_default=True)
+    """Folder of the flow files (`*.yaml`), relative to this file."""
     sip: Sip
+    """The SIP side."""
     trunks: dict[Name, Trunk] = Field(min_length=1)
+    """The peers that calls come from and go to, by name."""
     targets: dict[Name, Target] = Field(default_factory=dict)
-    allow: list[str] = Field(default_factory=list)
-    """Destinations allowed besides named targets: number prefixes (`+49*`) and SIP URIs
-    (`sip:*@example.com`)."""
+    """Whom a call can be transferred to, by name."""
+    allow: list[Annotated[str, AfterValidator(check_allow)]] = Field(default_factory=list)
+    """Destinations allowed besides named targets: `+49*`, `sip:*@example.com`."""
     bots: dict[Name, Bot] = Field(default_factory=dict)
+    """The bots that flows can use, by name."""
     speech: Speech = Speech()
+    """How text prompts are spoken."""
     waiting: WaitingSounds = WaitingSounds()
+    """What callers hear while they wait."""
     api: Api = Api()
+    """The control API."""
     drain: Seconds = 30
     """How long calls in progress may go on after a stop was asked for."""

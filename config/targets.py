@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
+from config.errors import InvalidValue
 from config.strict import Name, Seconds, Strict
+from config.uri import check_destination, is_number, parse_uri
 
 MethodName = Literal["invite", "refer", "bye"]
+
+Destination = Annotated[str, AfterValidator(check_destination)]
+"""A SIP URI without headers, or an E.164 number."""
 
 
 class Reach(StrEnum):
@@ -23,11 +28,49 @@ class Target(Strict):
     """A person, group or system that a call can be handed to."""
 
     kind: Reach
-    destination: str
+    """`internal`: in the same contact centre or PBX; `external`: anywhere else."""
+    destination: Destination
     """A SIP URI (`sip:billing@10.0.0.8`), or an E.164 number (`+493012345`) over `trunk`."""
     trunk: Name | None = None
     """The trunk that dials a number, and whose credentials and headers are used for a URI."""
     method: MethodName | None = None
-    """Default: `invite` for internal targets, `refer` for external ones."""
+    """Default: `invite` for internal targets, which take no other; `refer` for external ones."""
     timeout: Seconds = Field(default=30, gt=0)
     """How long the target may ring."""
+
+    @property
+    def usual_method(self) -> MethodName:
+        """The method, unless a node or a bot asks for another."""
+        return self.method or ("invite" if self.kind is Reach.INTERNAL else "refer")
+
+    def method_refused(self, method: MethodName) -> InvalidValue | None:
+        """Why this target cannot be reached by `method`; None: it can."""
+        if self.kind is Reach.INTERNAL and method != "invite":
+            return InvalidValue(
+                f"an internal target is not reached by `{method}`",
+                "Leave `method` out, or make the target `external`",
+                at="method",
+            )
+        is_sips = self.destination.lower().startswith("sips:")
+        if is_sips and method == "invite":
+            return InvalidValue(
+                "`sips:` is not dialled from here, which would take TLS",
+                "Write `sip:`, or use `refer` or `bye`: then the peer dials",
+                at="destination",
+            )
+        return None
+
+    @model_validator(mode="after")
+    def _dialable(self) -> Self:
+        if is_number(self.destination) and self.trunk is None:
+            raise InvalidValue(
+                "a number needs a trunk to be dialled over", "Add `trunk`", at="destination"
+            )
+        if refused := self.method_refused(self.usual_method):
+            raise refused
+        return self
+
+    @property
+    def host(self) -> str | None:
+        """The host of a SIP URI; None for a number."""
+        return None if is_number(self.destination) else parse_uri(self.destination).host
