@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from config.flows import Prompt, Waiting
-from config.targets import Target
 from sip.audio import Pcm
 from sip.errors import CallEnded
 from sip.events import Event
+from sip.order import TransferOrder
 from sip.outcome import Attempt, Handover, Method
 
 __all__ = [
@@ -33,23 +33,6 @@ __all__ = [
     "PromptSource",
     "TransferOrder",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class TransferOrder:
-    """One attempt to reach one target."""
-
-    attempt: str
-    """Id of the attempt, unique within the call: `t1`, `t2` …"""
-    name: str
-    """The target's name, or its destination where it was given inline."""
-    target: Target
-    method: Method
-    timeout: float
-    """Seconds that the target may ring (INVITE), or that REFER waits for its final NOTIFY."""
-    waiting: Pcm | None
-    """Looped to the caller until the verdict; None: the caller hears the target's early media."""
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class CallerCall(Protocol):
