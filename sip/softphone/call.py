@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pjsua2 as pj
 
-from sip.softphone import message
+from sip.message import Message
 from sip.softphone.audio import CallAudio
 from sip.softphone.commands import Talk
 from sip.softphone.reports import Report
@@ -77,20 +77,20 @@ class PhoneCall(pj.Call):  # type: ignore[misc] # pjsua2 carries no types
     def onCallState(self, prm: Any) -> None:  # noqa: N802 - pjsua2's name
         """RFC 3261 section 13: the way of the INVITE, up to BYE."""
         info = self.getInfo()
-        received = _received(prm.e)
+        headers = joined(_received(prm.e))
         outgoing = info.role == pj.PJSIP_ROLE_UAC
         status = {"code": info.lastStatusCode, "reason": info.lastReason}
         if info.state == pj.PJSIP_INV_STATE_CALLING:
             self.report("calling", to=info.remoteUri)
         elif info.state == pj.PJSIP_INV_STATE_EARLY and outgoing:
-            self.report("early", **status, headers=message.headers(received))
+            self.report("early", **status, headers=headers)
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING and outgoing:
-            self._answer_headers = message.headers(received)
+            self._answer_headers = headers
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
             self.report("confirmed", **status, headers=self._answer_headers)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             by = "us" if self.ended_by_us else "peer"
-            self.report("disconnected", **status, by=by, headers=message.headers(received))
+            self.report("disconnected", **status, by=by, headers=headers)
 
     @_reported
     def onCallMediaState(self, prm: Any) -> None:  # noqa: N802
@@ -122,21 +122,20 @@ class PhoneCall(pj.Call):  # type: ignore[misc] # pjsua2 carries no types
         change = prm.e.body.tsxState
         method, state, source = change.tsx.method, change.tsx.state, change.src
         if method == "REFER" and state == pj.PJSIP_TSX_STATE_TRYING:
-            headers = message.headers(source.rdata.wholeMsg)
-            self.report("refer", to=headers.get("Refer-To", ""), headers=headers)
+            refer = Message(source.rdata.wholeMsg)
+            self.report("refer", to=refer.header("Refer-To"), headers=joined(refer))
         elif method == "NOTIFY" and state == pj.PJSIP_TSX_STATE_TRYING:
-            self._notify("received", source.rdata.wholeMsg)
+            self._notify("received", Message(source.rdata.wholeMsg))
         elif method == "NOTIFY" and state == pj.PJSIP_TSX_STATE_CALLING:
-            self._notify("sent", source.tdata.wholeMsg)
+            self._notify("sent", Message(source.tdata.wholeMsg))
 
-    def _notify(self, direction: str, text: str) -> None:
-        headers = message.headers(text)
+    def _notify(self, direction: str, notify: Message) -> None:
         self.report(
             "notify",
             direction=direction,
-            sipfrag=message.start_line(message.body(text)),
-            state=headers.get("Subscription-State", ""),
-            headers=headers,
+            sipfrag=notify.body.partition("\n")[0].strip(),
+            state=notify.header("Subscription-State"),
+            headers=joined(notify),
         )
 
     @_reported
@@ -161,8 +160,16 @@ class PhoneCall(pj.Call):  # type: ignore[misc] # pjsua2 carries no types
         return int(pj.PJSIP_REDIRECT_REJECT)
 
 
-def _received(event: Any) -> str:
+def joined(message: Message) -> dict[str, str]:
+    """Every header by its name; repeated ones joined (RFC 3261 section 7.3.1)."""
+    found: dict[str, str] = {}
+    for name, value in message.headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _received(event: Any) -> Message:
     """The message whose arrival changed the call's state; empty where none did."""
     if event.type != pj.PJSIP_EVENT_TSX_STATE or event.body.tsxState.type != pj.PJSIP_EVENT_RX_MSG:
-        return ""
-    return str(event.body.tsxState.src.rdata.wholeMsg)
+        return Message("")
+    return Message(event.body.tsxState.src.rdata.wholeMsg)

@@ -13,9 +13,10 @@ from typing import Any
 import pjsua2 as pj
 import soundfile
 
-from sip.softphone import commands, message
+from sip.message import Message, user_part
+from sip.softphone import commands
 from sip.softphone.audio import RATE, TICKS
-from sip.softphone.call import PhoneCall
+from sip.softphone.call import PhoneCall, joined
 from sip.softphone.reports import Report
 
 HANGUP_LIMIT = 2.0
@@ -59,10 +60,8 @@ class _Account(pj.Account):  # type: ignore[misc] # pjsua2 carries no types
 
     def onIncomingCall(self, prm: Any) -> None:  # noqa: N802 - pjsua2's name
         """RFC 3261 section 13.3."""
-        text = str(prm.rdata.wholeMsg)
-        uri = message.start_line(text).split(" ")[1]
-        user = uri.partition(":")[2].partition("@")[0]
-        headers = message.headers(text)
+        invite = Message(prm.rdata.wholeMsg)
+        user = user_part(invite.request_uri)
         self._count += 1
         call = PhoneCall(
             self,
@@ -74,11 +73,11 @@ class _Account(pj.Account):  # type: ignore[misc] # pjsua2 carries no types
         )
         call.report(
             "incoming",
-            **{"from": headers.get("From", "")},
-            to=headers.get("To", ""),
-            uri=uri,
+            **{"from": invite.header("From")},
+            to=invite.header("To"),
+            uri=invite.request_uri,
             source=prm.rdata.srcAddress,
-            headers=headers,
+            headers=joined(invite),
         )
 
 
