@@ -60,6 +60,8 @@ class RefusalReason(StrEnum):
     """Neither a target's name nor a destination, or none where the node needs one."""
     TARGET_FIXED = "target_fixed"
     """The flow's transfer node serves another target only."""
+    METHOD_REFUSED = "method_refused"
+    """The target cannot be reached by the method asked for."""
     TRANSFER_RUNNING = "transfer_running"
     """A transfer to another target is running (HTTP 409)."""
     NO_TRANSFER = "no_transfer"
@@ -67,6 +69,8 @@ class RefusalReason(StrEnum):
     """Caller and target are already talking."""
     UNKNOWN_NODE = "unknown_node"
     UNPLAYABLE = "unplayable"
+    ANNOUNCING = "announcing"
+    """The operator's last prompt is still being played."""
 
 
 class DecisionRefused(Exception):

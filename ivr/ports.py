@@ -159,13 +159,17 @@ class BotPort(Protocol):
 
 
 class PromptSource(Protocol):
-    """The words and sounds of the flows, as audio. `flow` is whose folder a file is relative to."""
+    """The words and sounds of the flows, as audio."""
 
-    def prepared(self, flow: str, prompt: Prompt) -> Pcm:
-        """A prompt of the flow, rendered before the first call. Raises `PromptError` if not."""
+    def prepared(self, prompt: Prompt) -> Pcm:
+        """A prompt of a flow, made ready before the first call. Raises `PromptError` if not."""
 
     async def render(self, flow: str, prompt: Prompt) -> Pcm:
-        """Any prompt, spoken or converted now. Raises `PromptError`."""
+        """Any prompt, spoken or converted now; a file is relative to the flow's folder.
+
+        Raises:
+            PromptError: there is no such file, or it cannot be played or spoken.
+        """
 
     def refusal(self, flow: str, prompt: Prompt) -> str | None:
         """Why an operator may not have this prompt played; None: `render` may be tried."""

@@ -1,0 +1,200 @@
+"""One call's run through its flows: where it is, what came before, and what nodes act on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from random import Random
+
+import structlog
+
+from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt
+from ivr.events import Playback, PromptEnded, PromptStarted
+from ivr.ports import BotPort, CallerCall, PromptSource
+from ivr.prompts.errors import PromptError
+from ivr.result import EndReason
+from ivr.tasks import stop
+from ivr.transfer_request import Directory, TransferRequest
+from sip.audio import Pcm
+from sip.errors import MediaError
+from sip.events import Event, TransferEnded
+from sip.outcome import Attempt, Handover, HandoverStatus, Outcome, Side
+
+log = structlog.get_logger()
+
+IN_PROGRESS = frozenset({HandoverStatus.QUEUED, HandoverStatus.RINGING, HandoverStatus.ACTIVE})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node of a flow, by name."""
+
+    flow: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The flow is over, and the caller's leg with it."""
+
+    reason: EndReason
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent on the BYE."""
+    message: str = ""
+
+
+Step = Place | End
+"""What a node returns: where the call goes."""
+
+
+class FlowRun:
+    """The state of one call, shared by the interpreter and the node it is in."""
+
+    def __init__(
+        self,
+        *,
+        flows: Mapping[str, Flow],
+        start: str,
+        call: CallerCall,
+        bot: BotPort,
+        prompts: PromptSource,
+        directory: Directory,
+        emit: Callable[[Event], None],
+        rng: Random,
+    ) -> None:
+        self.flows = flows
+        self.call = call
+        self.bot = bot
+        self.prompts = prompts
+        self.directory = directory
+        self.emit = emit
+        self.rng = rng
+        self.start = start
+        self.place = Place(start, flows[start].start)
+        self.path: list[str] = []
+        self.variables: dict[str, str] = {}
+        self.request = TransferRequest()
+        """The last transfer that a bot or an operator asked for."""
+        self.handover: Handover | None = None
+        self.attempts: dict[str, Attempt] = {}
+        self.caller_left: Side | None = None
+        """Who ended the caller's leg; None while it lives."""
+        self.cancel_requested = False
+        """The transfer was cancelled before anything was dialled."""
+        self.announcement: asyncio.Task[None] | None = None
+        """The accepted message of a transfer, while it is played."""
+        self._orders = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def flow(self) -> Flow:
+        """The flow the call is in."""
+        return self.flows[self.place.flow]
+
+    def to(self, node: str) -> Place:
+        """A node of the flow the call is in."""
+        return Place(self.place.flow, node)
+
+    def label(self, place: Place) -> str:
+        """A node as the call's path names it: `node`, or `flow/node` outside its first flow."""
+        return place.node if place.flow == self.start else f"{place.flow}/{place.node}"
+
+    # Prompts
+
+    async def play(self, prompts: Prompts) -> None:
+        """Play a prompt of the flow to its end, one of several chosen at random.
+
+        One that cannot be played is reported and passed over: silence is better than a lost call.
+        """
+        prompt = self.rng.choice(prompts) if isinstance(prompts, list) else prompts
+        try:
+            audio = self.prompts.prepared(prompt)
+        except PromptError as error:
+            self.report_unplayable(prompt, error)
+        else:
+            await self.sound(prompt, audio)
+
+    async def sound(self, prompt: Prompt, audio: Pcm) -> None:
+        """Play audio to its end, with its events."""
+        words = prompt_label(prompt)
+        self.emit(PromptStarted(words, round(audio.seconds * 1000)))
+        try:
+            await self.call.play(audio)
+        except MediaError as error:
+            self.report_unplayable(prompt, error)
+        except BaseException:
+            self.emit(PromptEnded(words, Playback.STOPPED))
+            raise
+        else:
+            self.emit(PromptEnded(words, Playback.PLAYED))
+
+    def report_unplayable(self, prompt: Prompt, error: PromptError | MediaError) -> None:
+        """Say in the timeline and the log that a prompt was left out."""
+        words = prompt_label(prompt)
+        self.emit(PromptEnded(words, Playback.FAILED, str(error)))
+        log.error("prompt not played", call_id=self.call.id, prompt=words, error=str(error))
+
+    # Handover
+
+    @property
+    def handing_over(self) -> bool:
+        """Whether a transfer has been ordered and has not ended."""
+        return self.handover is not None and self.handover.status in IN_PROGRESS
+
+    def next_attempt(self) -> str:
+        """An id for the next attempt: `t1`, `t2` …"""
+        self._orders += 1
+        return f"t{self._orders}"
+
+    def record(self, attempt: Attempt) -> None:
+        """Take an attempt's verdict."""
+        self.attempts[attempt.id] = attempt
+        self.handover = Handover.of(attempt)
+
+    def record_undialled(self, attempt: Attempt) -> None:
+        """Take the verdict on an attempt that `sip` has never seen, and tell the timeline."""
+        self.record(attempt)
+        self.emit(TransferEnded(attempt))
+
+    def joined(self) -> None:
+        """Caller and target hear each other."""
+        if self.handing_over and self.handover is not None:
+            self.handover = replace(self.handover, status=HandoverStatus.ACTIVE)
+
+    def drop_handover(self) -> None:
+        """A transfer that was ordered will not be dialled: the caller left, or a decision came."""
+        self.cancel_requested = False
+        if self.handover is not None and self.handover.status is HandoverStatus.QUEUED:
+            left = self.caller_left is not None
+            self.handover = Handover(
+                HandoverStatus.CANCELLED,
+                outcome=Outcome.ABANDONED if left else Outcome.CANCELLED,
+                message="before anything was dialled",
+                target=self.handover.target,
+            )
+
+    # Tasks beside the node
+
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run something that must not outlive the flow."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop_tasks(self) -> None:
+        """Stop whatever `spawn` started."""
+        for task in list(self._tasks):
+            await stop(task)
+
+
+def prompt_label(prompt: Prompt) -> str:
+    """What a prompt is called in the timeline: its words, or its file."""
+    match prompt:
+        case TextPrompt():
+            return prompt.text
+        case FilePrompt():
+            return prompt.file.name
+        case _:
+            return prompt

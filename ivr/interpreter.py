@@ -1,0 +1,340 @@
+"""A call's way through its flow, as one coroutine.
+
+A node does its work and returns where the call goes next. An operator's decision, the caller's
+hang-up and the gateway's stop cut into that work: it is cancelled, releases what it holds (bot
+session, prompt, transfer), and only then does the call go elsewhere.
+
+    run() ── node ── node ── node ── End ── BYE ── FlowResult
+               ▲
+               └── cut into by decide(), by LegEnded, or by cancelling run()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from random import Random
+from typing import Never
+
+import structlog
+
+from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Prompt
+from config.targets import Target
+from ivr.decisions import (
+    CancelTransfer,
+    Decision,
+    DecisionRefused,
+    GotoDecision,
+    HangupDecision,
+    PlayDecision,
+    RefusalReason,
+    TransferDecision,
+)
+from ivr.events import DecisionTaken, FlowEnded, FlowStarted, NodeEntered, NodeLeft
+from ivr.flow_run import End, FlowRun, Place, Step, prompt_label
+from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play
+from ivr.ports import BotPort, CallEnded, CallerCall, PromptSource
+from ivr.prompts.errors import PromptError
+from ivr.result import EndReason, FlowResult
+from ivr.tasks import cut, finished, stop
+from ivr.transfer_request import Directory, TransferRequest
+from sip.events import Event, LegEnded, TransferEnded, TransferJoined
+from sip.outcome import Handover, HandoverStatus, Side
+
+log = structlog.get_logger()
+
+MAX_NODES_ENTERED = 500
+"""A call that enters more nodes runs in circles: an hour of a bot that is left and re-entered every
+ten seconds stays below it, and a loop without a pause is over in milliseconds."""
+
+HANGUP_LIMIT = 5.0
+"""Seconds for the answer to our BYE, a round trip; after it the leg is left to its own timers."""
+
+
+class Interpreter:
+    """Runs one call through its flows."""
+
+    def __init__(
+        self,
+        *,
+        flows: Mapping[str, Flow],
+        start: str,
+        call: CallerCall,
+        bot: BotPort,
+        prompts: PromptSource,
+        targets: Mapping[str, Target],
+        trunk: str | None,
+        emit: Callable[[Event], None],
+        rng: Random,
+    ) -> None:
+        """Prepare a call that begins at the start node of the flow `start`.
+
+        `trunk` is the caller's: a number that a bot or an operator asks for is dialled over it.
+        `emit` takes the flow's events; those of the legs have listeners of their own.
+        """
+        self._run = FlowRun(
+            flows=flows,
+            start=start,
+            call=call,
+            bot=bot,
+            prompts=prompts,
+            directory=Directory(targets, trunk),
+            emit=emit,
+            rng=rng,
+        )
+        self._work: asyncio.Task[Step] | None = None
+        """What the current node is doing."""
+        self._diversion: Step | None = None
+        """Where a decision sends the call, until the current node has let go of it."""
+        self._operator_prompt: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
+        self._stopped = False
+        """The task that runs the flow was cancelled."""
+        self._over = False
+
+    @property
+    def position(self) -> str:
+        """The node the call is in; `flow/node` outside the call's first flow."""
+        return self._run.label(self._run.place)
+
+    @property
+    def handover(self) -> Handover | None:
+        """The call's last transfer: ringing or active while it runs, and what it came to."""
+        return self._run.handover
+
+    async def run(self) -> FlowResult:
+        """Run the flow to its end and end the caller's leg. Call it once.
+
+        Returns a result however the call ends: a caller's hang-up, a fault in a node, and also a
+        cancellation of the task that runs this, which is taken as the gateway's stop (or, where
+        the caller's leg has ended, as the news of that) and not passed on. Only a task cancelled
+        before its first step gives no result.
+        """
+        run = self._run
+        run.call.subscribe(self._observe)
+        run.emit(FlowStarted(run.start))
+        end = await self._walk()
+        self._over = True
+        await run.stop_tasks()
+        run.drop_handover()
+        if run.caller_left is None:
+            await self._hang_up(end.headers)
+        self._absorb_cancellation()
+        run.emit(FlowEnded(end.reason, end.message))
+        return FlowResult(
+            path=tuple(run.path),
+            end=end.reason,
+            handover=run.handover,
+            attempts=tuple(run.attempts.values()),
+            message=end.message,
+        )
+
+    async def _walk(self) -> End:
+        step = self._diversion or self._run.place
+        self._diversion = None
+        for _ in range(MAX_NODES_ENTERED):
+            if isinstance(step, End):
+                return step
+            step = await self._visit(step)
+        if isinstance(step, End):
+            return step
+        message = f"{MAX_NODES_ENTERED} nodes entered: the flow runs in circles"
+        log.error("flow stopped", call_id=self._run.call.id, reason=message)
+        return End(EndReason.FAILED, message=message)
+
+    async def _visit(self, place: Place) -> Step:
+        """Let a node do its work; return where the call goes, whoever decided that."""
+        run = self._run
+        run.place = place
+        run.path.append(run.label(place))
+        node = run.flow.nodes[place.node]
+        self._work = work = asyncio.create_task(self._enter(node))
+        run.emit(NodeEntered(place.flow, place.node, node.type))
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            self._stopped = True
+            await stop(work)
+        step = self._next(self._returned(work))
+        if isinstance(step, End):
+            run.emit(NodeLeft(place.flow, place.node, "", step.reason))
+        else:
+            run.emit(NodeLeft(place.flow, place.node, run.label(step)))
+        return step
+
+    async def _enter(self, node: Node) -> Step:
+        run = self._run
+        if not self._answered.is_set():
+            await run.call.answer()
+            self._answered.set()
+        match node:
+            case Play():
+                return await play.enter(node, run)
+            case Bot():
+                return await bot.enter(node, run)
+            case AgentTransfer():
+                return await agent_transfer.enter(node, run)
+            case Lookup():
+                return lookup.enter(node, run)
+            case Goto():
+                return goto.enter(node, run)
+            case Hangup():
+                return await hangup.enter(node, run)
+
+    def _returned(self, work: asyncio.Task[Step]) -> Step | None:
+        """What a node returned; None: it was cut into."""
+        if work.cancelled():
+            return None
+        error = work.exception()
+        if error is None:
+            return work.result()
+        if isinstance(error, CallEnded):
+            self._run.caller_left = self._run.caller_left or Side.CALLER
+            return None
+        log.error("node failed", call_id=self._run.call.id, node=self.position, exc_info=error)
+        return End(EndReason.FAILED, message=f"{self.position}: {type(error).__name__}: {error}")
+
+    def _next(self, step: Step | None) -> Step:
+        """Where the call goes: a lost caller outweighs a stop, a stop a decision, a decision the
+        node's own step. A flow that had come to its end by then keeps that end."""
+        diversion, self._diversion = self._diversion, None
+        left = self._run.caller_left
+        if left is not None or self._stopped:
+            if isinstance(step, End):
+                return step
+            ours = left is None or left is Side.GATEWAY
+            return End(EndReason.SHUTDOWN if ours else EndReason.CALLER_HANGUP)
+        if diversion is not None:
+            return diversion
+        if step is None:
+            return End(EndReason.FAILED, message=f"{self.position}: cancelled from outside")
+        return step
+
+    async def _hang_up(self, headers: Mapping[str, str]) -> None:
+        goodbye = asyncio.create_task(self._run.call.hangup(headers))
+        if not await finished(goodbye, HANGUP_LIMIT):
+            await stop(goodbye)
+        error = None if goodbye.cancelled() else goodbye.exception()
+        if error is not None and not isinstance(error, CallEnded):
+            log.error("hang-up failed", call_id=self._run.call.id, exc_info=error)
+
+    def _absorb_cancellation(self) -> None:
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()
+
+    def _observe(self, event: Event) -> None:
+        """What happens on the caller's leg while a node waits for something else."""
+        match event:
+            case TransferJoined():
+                self._run.joined()
+            case TransferEnded(attempt=attempt):
+                self._run.record(attempt)
+            case LegEnded(leg=leg, by=side) if leg == self._run.call.label:
+                self._run.caller_left = side
+                if self._work is not None:
+                    cut(self._work)
+
+    # Decisions
+
+    def decide(self, decision: Decision) -> None:
+        """Follow an operator's decision.
+
+        Returns once it is accepted; the current node is then letting go of the call. A transfer to
+        the target that a running one is for is joined to that one.
+
+        Raises:
+            DecisionRefused: the call cannot follow it now. Nothing has changed.
+        """
+        if self._over or self._run.caller_left is not None or isinstance(self._diversion, End):
+            self._refuse(RefusalReason.CALL_ENDED, "the call is over")
+        match decision:
+            case TransferDecision():
+                self._decide_transfer(decision)
+            case CancelTransfer():
+                self._decide_cancel()
+            case HangupDecision(headers=headers):
+                self._run.emit(DecisionTaken("hangup"))
+                self._divert(End(EndReason.OPERATOR_HANGUP, headers))
+            case PlayDecision(prompt=prompt):
+                self._decide_play(prompt)
+            case GotoDecision(node=node):
+                if node not in self._run.flow.nodes:
+                    known = ", ".join(self._run.flow.nodes)
+                    message = (
+                        f"the flow {self._run.flow.flow!r} has no node {node!r}; it has: {known}"
+                    )
+                    self._refuse(RefusalReason.UNKNOWN_NODE, message)
+                self._run.emit(DecisionTaken("goto", node))
+                self._divert(self._run.to(node))
+
+    def _divert(self, step: Step) -> None:
+        """Send the call elsewhere as soon as the current node has let go of it."""
+        self._run.drop_handover()
+        self._diversion = step
+        if self._work is not None:
+            cut(self._work)
+
+    def _decide_transfer(self, decision: TransferDecision) -> None:
+        run = self._run
+        name = run.flow.transfer_node
+        node = run.flow.nodes[name] if name else None
+        if name is None or not isinstance(node, AgentTransfer):
+            message = f"the flow {run.flow.flow!r} names no `transfer_node`"
+            self._refuse(RefusalReason.NO_TRANSFER_NODE, message)
+        request = TransferRequest(decision.target, decision.method, decision.headers)
+        target, _ = run.directory.reached_by(node, request)
+        if decision.target and not run.directory.same(decision.target, target):
+            self._refuse(RefusalReason.TARGET_FIXED, f"the node {name!r} serves {target} only")
+        if refusal := run.directory.refusal(node, request):
+            self._refuse(refusal.reason, refusal.message)
+        if run.handover is not None and run.handing_over:
+            if not run.directory.same(target, run.handover.target):
+                message = f"a transfer to {run.handover.target} is running"
+                self._refuse(RefusalReason.TRANSFER_RUNNING, message)
+            run.emit(DecisionTaken("transfer", target))
+            return
+        run.emit(DecisionTaken("transfer", target))
+        run.request = request
+        self._divert(run.to(name))
+        run.handover = Handover(HandoverStatus.QUEUED, target=target)
+
+    def _decide_cancel(self) -> None:
+        run = self._run
+        if run.handover is None or not run.handing_over:
+            self._refuse(RefusalReason.NO_TRANSFER, "no transfer is running")
+        match run.handover.status:
+            case HandoverStatus.ACTIVE:
+                self._refuse(RefusalReason.TRANSFER_ACTIVE, "caller and target are already talking")
+            case HandoverStatus.QUEUED:
+                run.cancel_requested = True
+                if run.announcement is not None:
+                    cut(run.announcement)
+            case _:
+                if not run.call.cancel_transfer():
+                    self._refuse(RefusalReason.NO_TRANSFER, "the transfer's verdict is in")
+        run.emit(DecisionTaken("cancel_transfer", run.handover.target))
+
+    def _decide_play(self, prompt: Prompt) -> None:
+        run = self._run
+        refusal = run.prompts.refusal(run.place.flow, prompt)
+        if refusal is not None:
+            self._refuse(RefusalReason.UNPLAYABLE, refusal)
+        if self._operator_prompt is not None and not self._operator_prompt.done():
+            self._refuse(RefusalReason.ANNOUNCING, "the last prompt is still being played")
+        run.emit(DecisionTaken("play", prompt_label(prompt)))
+        self._operator_prompt = run.spawn(self._play_over(run.place.flow, prompt))
+
+    async def _play_over(self, flow: str, prompt: Prompt) -> None:
+        await self._answered.wait()
+        try:
+            audio = await self._run.prompts.render(flow, prompt)
+        except PromptError as error:
+            self._run.report_unplayable(prompt, error)
+            return
+        with suppress(CallEnded):
+            await self._run.sound(prompt, audio)
+
+    def _refuse(self, reason: RefusalReason, message: str) -> Never:
+        raise DecisionRefused(reason, message)

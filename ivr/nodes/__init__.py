@@ -1,0 +1,1 @@
+"""What each type of node does: one module a type, each with `enter(node, run) -> Step`."""

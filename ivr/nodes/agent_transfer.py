@@ -1,0 +1,134 @@
+"""`agent_transfer`: the caller is handed to a person, and what happens when that fails.
+
+order ──▶ accepted message ──▶ sip dials or refers ──▶ joined ──▶ target leaves ──▶ `next`
+  handover: queued                 ringing               active       completed
+                 └─────────────┬──────┘
+                            failure ──▶ `fallback` row: prompt, then node or end
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+
+from config.flows import AgentTransfer
+from ivr.events import FallbackTaken
+from ivr.fallback import choose
+from ivr.flow_run import End, FlowRun, Step
+from ivr.ports import CallEnded, TransferOrder
+from ivr.result import EndReason
+from ivr.tasks import finished, stop
+from ivr.transfer_request import method
+from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome
+
+log = structlog.get_logger()
+
+RELEASE_LIMIT = 10.0
+"""Seconds for the verdict on an attempt that is torn away: cancelled (a CANCEL has its 487 within
+a round trip), or left by the caller (a trunk's `bye_grace` is a second). Then it is cut off."""
+
+
+async def enter(node: AgentTransfer, run: FlowRun) -> Step:
+    """One attempt to reach the target, followed by `next` or by the fallback."""
+    attempt = await _attempt(node, run)
+    if attempt.outcome.succeeded and attempt.method is Method.REFER:
+        return End(EndReason.TRANSFERRED)
+    if attempt.outcome.succeeded and attempt.method is Method.BYE:
+        return End(EndReason.HANDED_BACK)
+    if run.caller_left is not None or attempt.outcome is Outcome.ABANDONED:
+        raise CallEnded
+    if attempt.outcome.succeeded:
+        return run.to(node.next) if node.next else End(EndReason.TRANSFERRED)
+    return await _fall_back(node, run, attempt)
+
+
+async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
+    """Announce and carry out one attempt. It is recorded, whatever becomes of it."""
+    request = run.request
+    # The method was asked for once; a fallback node that tries again has its own.
+    run.request = replace(request, method=None)
+    name, target = run.directory.reached_by(node, request)
+    run.handover = Handover(HandoverStatus.QUEUED, target=name)
+    if target is None:
+        reason = f"no such target: {name}" if name else "no target was asked for"
+        return _undialled(run, Method.INVITE, name, Outcome.BAD_DESTINATION, reason)
+    how = method(node, request, target)
+    if refused := target.method_refused(how.value):
+        return _undialled(run, how, name, Outcome.METHOD_UNSUPPORTED, refused.message)
+    await _announce(node, run)
+    if run.cancel_requested:
+        run.cancel_requested = False
+        return _undialled(run, how, name, Outcome.CANCELLED, "cancelled before it was dialled")
+    run.handover = replace(run.handover, status=HandoverStatus.RINGING)
+    order = TransferOrder(
+        attempt=run.next_attempt(),
+        name=name,
+        target=target,
+        method=how,
+        timeout=node.timeout or target.timeout,
+        waiting=run.prompts.waiting(node.waiting),
+        # The flow's author has the last word on a header that both set.
+        headers={**request.headers, **node.headers},
+    )
+    return await _carry_out(run, order)
+
+
+def _undialled(run: FlowRun, how: Method, target: str, outcome: Outcome, reason: str) -> Attempt:
+    attempt = Attempt(run.next_attempt(), how, target, uri="", outcome=outcome, reason=reason)
+    run.record_undialled(attempt)
+    return attempt
+
+
+async def _announce(node: AgentTransfer, run: FlowRun) -> None:
+    """Play the accepted message out; returns early where the transfer is cancelled meanwhile."""
+    if node.accepted_message is None or run.cancel_requested:
+        return
+    message = run.spawn(run.play(node.accepted_message))
+    run.announcement = message
+    try:
+        await asyncio.wait({message})
+    finally:
+        run.announcement = None
+        await stop(message)
+    if not message.cancelled():
+        message.result()
+
+
+async def _carry_out(run: FlowRun, order: TransferOrder) -> Attempt:
+    transfer = asyncio.create_task(run.call.transfer(order))
+    try:
+        attempt = await asyncio.shield(transfer)
+    except asyncio.CancelledError:
+        if run.caller_left is None and not run.call.cancel_transfer():
+            transfer.cancel()  # caller and target are connected: there is no verdict to wait for
+        if not await finished(transfer, RELEASE_LIMIT):
+            log.error("transfer without a verdict", call_id=run.call.id, attempt=order.attempt)
+            await stop(transfer)
+        attempt = _salvage(run, order, transfer)
+        run.record(attempt)
+        if run.caller_left is None:
+            raise
+        return attempt
+    run.record(attempt)
+    return attempt
+
+
+def _salvage(run: FlowRun, order: TransferOrder, transfer: asyncio.Task[Attempt]) -> Attempt:
+    """The verdict on an attempt that was torn away: its own, else the one in its `TransferEnded`,
+    else what is known here."""
+    if not transfer.cancelled() and transfer.exception() is None:
+        return transfer.result()
+    if order.attempt in run.attempts:
+        return run.attempts[order.attempt]
+    outcome = Outcome.CANCELLED if run.caller_left is None else Outcome.ABANDONED
+    return Attempt(order.attempt, order.method, order.name, order.target.destination, outcome)
+
+
+async def _fall_back(node: AgentTransfer, run: FlowRun, attempt: Attempt) -> Step:
+    key, row = choose(node.fallback, attempt)
+    run.emit(FallbackTaken(attempt.id, attempt.outcome, attempt.code, key, row.node or ""))
+    if row.prompt is not None:
+        await run.play(row.prompt)
+    return run.to(row.node) if row.node else End(EndReason.FALLBACK)

@@ -1,0 +1,1 @@
+"""The words and sounds of the flows: recordings and speech, as audio ready to play."""
