@@ -1,0 +1,1 @@
+"""SIP peers of our own: SIPp scenarios in the words of the people they play, and what runs them."""

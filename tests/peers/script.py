@@ -1,0 +1,297 @@
+"""SIPp scenarios, written as what the peer does: one line a step.
+
+    Caller("hangs up first").dials().is_answered().talks(0.2).hangs_up()
+
+`xml()` is the scenario file that `sipp -sf` reads. What a peer must get is asserted by the
+scenario itself: another message than the next expected one, a header that does not match, or
+nothing in time fails the call, and with it the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from itertools import count
+from typing import Self
+
+CRLF = "\n"
+"""SIPp turns line ends into CRLF itself."""
+
+SDP = """v=0
+o=peer 1 1 IN IP[local_ip_type] [local_ip]
+s=-
+c=IN IP[media_ip_type] [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 0 8 101
+a=rtpmap:0 PCMU/8000
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+a=fmtp:101 0-15
+a=sendrecv"""
+"""The usual offer and answer: G.711 and RFC 4733."""
+
+CONTACT = "Contact: <sip:peer@[local_ip]:[local_port];transport=[transport]>"
+
+RETRANSMIT_MS = 500
+"""T1 of RFC 3261 section 17.1.1.1."""
+
+Headers = Mapping[str, str]
+"""Names with the regular expressions their values must match."""
+
+
+class Script:
+    """Steps that both kinds of peer take within a dialog."""
+
+    dialog: tuple[str, ...] = ()
+    """Header lines From, To and Call-ID of the requests this side sends."""
+
+    uri = "[next_url]"
+    """Request URI within the dialog."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._steps: list[str] = []
+        self._cseq = count(1)
+        self._variables: list[str] = []
+
+    def xml(self) -> str:
+        """The scenario file."""
+        kept = self._variables
+        reference = [f'<Reference variables="{",".join(kept)}"/>'] if kept else []
+        steps = "\n".join([*self._steps, *reference])
+        title = escape(self.name, quote=True)
+        head = '<?xml version="1.0" encoding="UTF-8"?>'
+        return f'{head}\n<scenario name="{title}">\n{steps}\n</scenario>\n'
+
+    def sends(self, method: str, headers: tuple[str, ...] = (), body: str = "") -> Self:
+        """A request within the dialog; its answer is a step of its own."""
+        cseq = f"CSeq: {next(self._cseq)} {method}"
+        return self._request(method, (*self.dialog, cseq, CONTACT, *headers), body)
+
+    def receives(
+        self, method: str, headers: Headers | None = None, *, optional: bool = False
+    ) -> Self:
+        """A request whose headers match."""
+        self._steps.append(
+            f'<recv request="{method}" optional="{str(optional).lower()}">'
+            f"{self._checks(headers or {})}</recv>"
+        )
+        return self
+
+    def gets(self, code: int, headers: Headers | None = None) -> Self:
+        """A response; provisional ones before it are passed over."""
+        self._steps.append(f'<recv response="{code}">{self._checks(headers or {})}</recv>')
+        return self
+
+    def replies(
+        self, code: int, reason: str, headers: tuple[str, ...] = (), body: str = ""
+    ) -> Self:
+        """A response to the request just received."""
+        echoed = ("[last_Via:]", "[last_From:]", "[last_To:]", "[last_Call-ID:]", "[last_CSeq:]")
+        return self._message(f"SIP/2.0 {code} {reason}", (*echoed, *headers), body)
+
+    def talks(self, seconds: float) -> Self:
+        """Nothing is said for a while."""
+        self._steps.append(f'<pause milliseconds="{round(seconds * 1000)}"/>')
+        return self
+
+    def hangs_up(self, headers: tuple[str, ...] = ()) -> Self:
+        """BYE, answered with 200 (RFC 3261 section 15)."""
+        return self.sends("BYE", headers).gets(200)
+
+    def is_hung_up_on(self, headers: Headers | None = None) -> Self:
+        """BYE from the gateway (RFC 3261 section 15)."""
+        return self.receives("BYE", headers).replies(200, "OK")
+
+    def sends_info_digit(self, digit: str) -> Self:
+        """One DTMF digit by INFO, as application/dtmf-relay."""
+        body = f"Signal={digit}\nDuration=160"
+        return self.sends("INFO", ("Content-Type: application/dtmf-relay",), body).gets(200)
+
+    def _request(self, method: str, headers: tuple[str, ...], body: str = "") -> Self:
+        via = "Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]"
+        line = f"{method} {self.uri} SIP/2.0"
+        retransmit = method != "ACK"
+        return self._message(line, (via, "Max-Forwards: 70", *headers), body, retransmit=retransmit)
+
+    def _message(
+        self, line: str, headers: tuple[str, ...], body: str = "", *, retransmit: bool = False
+    ) -> Self:
+        text = CRLF.join([line, *headers, "Content-Length: [len]", "", body or ""])
+        retrans = f' retrans="{RETRANSMIT_MS}"' if retransmit else ""
+        self._steps.append(f"<send{retrans}><![CDATA[\n{text}\n]]></send>")
+        return self
+
+    def _checks(self, headers: Headers) -> str:
+        checks = "".join(
+            f'<ereg regexp="{escape(pattern, quote=True)}" search_in="hdr" header="{name}:" '
+            f'check_it="true" assign_to="{self._variable()}"/>'
+            for name, pattern in headers.items()
+        )
+        return f"<action>{checks}</action>" if checks else ""
+
+    def _variable(self) -> str:
+        name = f"seen{len(self._variables)}"
+        self._variables.append(name)
+        return name
+
+
+class Caller(Script):
+    """A trunk's side of a call that it places through the gateway."""
+
+    dialog: tuple[str, ...] = (
+        "From: <sip:[$caller]@[local_ip]>;tag=[pid]c[call_number]",
+        "To: <sip:[service]@[remote_ip]:[remote_port]>[peer_tag_param]",
+        "Call-ID: [call_id]",
+    )
+
+    def __init__(self, name: str, caller: str = "+493055501") -> None:
+        super().__init__(name)
+        self.dialog = tuple(line.replace("[$caller]", caller) for line in self.dialog)
+
+    def dials(self, headers: tuple[str, ...] = (), body: str = SDP) -> Self:
+        """INVITE with an offer (RFC 3261 section 13.2)."""
+        return self._outside("INVITE", ("Content-Type: application/sdp", *headers), body)
+
+    def asks(self, method: str, headers: tuple[str, ...] = ()) -> Self:
+        """A request outside any dialog."""
+        return self._outside(method, headers, "")
+
+    def _outside(self, method: str, headers: tuple[str, ...], body: str) -> Self:
+        inside, self.uri = self.uri, "sip:[service]@[remote_ip]:[remote_port]"
+        cseq = f"CSeq: {next(self._cseq)} {method}"
+        self._request(method, (*self.dialog, cseq, CONTACT, *headers), body)
+        self.uri = inside
+        return self
+
+    def hears_progress(self) -> Self:
+        """100, 180 or 183, any of them or none."""
+        for code in (100, 180, 183):
+            self._steps.append(f'<recv response="{code}" optional="true"/>')
+        return self
+
+    def is_answered(self) -> Self:
+        """200, acknowledged (RFC 3261 section 13.2.2.4)."""
+        self.hears_progress()
+        self._steps.append('<recv response="200" rrs="true"/>')
+        return self._request("ACK", (*self.dialog, "CSeq: 1 ACK", CONTACT))
+
+    def is_refused(self, code: int, headers: Headers | None = None) -> Self:
+        """A final response of 300 and above, acknowledged in its transaction (17.1.1.3)."""
+        self.hears_progress().gets(code, headers)
+        return self._acknowledges()
+
+    def rings(self) -> Self:
+        """100 perhaps, then 180."""
+        self._steps.append('<recv response="100" optional="true"/>')
+        self._steps.append('<recv response="180"/>')
+        return self
+
+    def cancels(self) -> Self:
+        """CANCEL, answered with 200; the INVITE with 487 (RFC 3261 section 9)."""
+        uri, self.uri = self.uri, "sip:[service]@[remote_ip]:[remote_port]"
+        via = "Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch-1]"
+        to = self.dialog[1].replace("[peer_tag_param]", "")
+        headers = (via, "Max-Forwards: 70", self.dialog[0], to, self.dialog[2], "CSeq: 1 CANCEL")
+        self._message(f"CANCEL {self.uri} SIP/2.0", headers, retransmit=True)
+        self.uri = uri
+        self.gets(200)
+        self._steps.append('<recv response="487"/>')
+        return self._acknowledges()
+
+    def _acknowledges(self) -> Self:
+        uri = "sip:[service]@[remote_ip]:[remote_port]"
+        headers = (
+            "[last_Via:]",
+            "Max-Forwards: 70",
+            self.dialog[0],
+            "[last_To:]",
+            self.dialog[2],
+            "CSeq: 1 ACK",
+        )
+        return self._message(f"ACK {uri} SIP/2.0", headers)
+
+    def is_referred(self, target: str, headers: Headers | None = None) -> Self:
+        """REFER from the gateway (RFC 3515 section 2.4.1); `target` matches its Refer-To."""
+        return self.receives("REFER", {"Refer-To": target, **(headers or {})})
+
+    def accepts(self) -> Self:
+        """202 to the REFER (RFC 3515 section 2.4.2)."""
+        return self.replies(202, "Accepted", (CONTACT,))
+
+    def notifies(
+        self, sipfrag: str, state: str = "active;expires=60", event: str = "Event: refer"
+    ) -> Self:
+        """NOTIFY with a status line, answered with 200 (RFC 3515 section 2.4.4).
+
+        Args:
+            sipfrag: e.g. `SIP/2.0 100 Trying`; empty for a NOTIFY without a body.
+            state: Subscription-State.
+            event: the Event line; empty for none.
+        """
+        kind = ("Content-Type: message/sipfrag;version=2.0",) if sipfrag else ()
+        lines = tuple(line for line in (event, f"Subscription-State: {state}") if line)
+        return self.sends("NOTIFY", (*lines, *kind), sipfrag).gets(200)
+
+
+class Agent(Script):
+    """A called party: the gateway dials it."""
+
+    dialog = (
+        "From:[$callee];tag=[pid]a[call_number]",
+        "To:[$caller]",
+        "[last_Call-ID:]",
+    )
+
+    def is_called(self, headers: Headers | None = None) -> Self:
+        """INVITE (RFC 3261 section 13.3)."""
+        captures = "".join(
+            f'<ereg regexp=".*" search_in="hdr" header="{header}:" assign_to="{name}"/>'
+            for header, name in (("From", "caller"), ("To", "callee"), ("CSeq", "cseq"))
+        )
+        self._variables += ["caller", "callee", "cseq"]
+        checks = self._checks(headers or {}).removeprefix("<action>").removesuffix("</action>")
+        self._steps.append(
+            f'<recv request="INVITE" rrs="true"><action>{captures}{checks}</action></recv>'
+        )
+        return self
+
+    def rings(self, code: int = 180, reason: str = "Ringing") -> Self:
+        """A provisional response with a tag: an early dialog."""
+        return self._responds(f"{code} {reason}")
+
+    def answers(self) -> Self:
+        """200 with an answer, acknowledged."""
+        self._responds("200 OK", ("Content-Type: application/sdp",), SDP, retransmit=True)
+        return self.receives("ACK")
+
+    def refuses(self, code: int, reason: str, headers: tuple[str, ...] = ()) -> Self:
+        """A final response of 300 and above, acknowledged."""
+        self._responds(f"{code} {reason}", headers, retransmit=True)
+        return self.receives("ACK")
+
+    def is_cancelled(self) -> Self:
+        """CANCEL: 200 to it, 487 to the INVITE, acknowledged (RFC 3261 section 9.2)."""
+        self.receives("CANCEL").replies(200, "OK")
+        return self.refuses(487, "Request Terminated")
+
+    def _responds(
+        self,
+        status: str,
+        headers: tuple[str, ...] = (),
+        body: str = "",
+        *,
+        retransmit: bool = False,
+    ) -> Self:
+        # Not [last_To:] and [last_CSeq:]: after a CANCEL these are the CANCEL's.
+        lines = (
+            "[last_Via:]",
+            "[last_Record-Route:]",
+            "From:[$caller]",
+            "To:[$callee];tag=[pid]a[call_number]",
+            "[last_Call-ID:]",
+            "CSeq:[$cseq]",
+            CONTACT,
+            *headers,
+        )
+        return self._message(f"SIP/2.0 {status}", lines, body, retransmit=retransmit)

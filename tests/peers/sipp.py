@@ -1,0 +1,153 @@
+"""Runs a script of `tests.peers.script` with SIPp, in its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.peers import network
+from tests.peers.script import Script
+
+RECEIVE_LIMIT = 8.0
+"""Seconds that each expected message may take."""
+
+RUN_LIMIT = 40.0
+"""Seconds that a whole run may take: nothing here talks for long."""
+
+_MESSAGES_SHOWN = 4000
+"""Characters of the message trace that a failure shows."""
+
+
+class SippFailed(AssertionError):
+    """The gateway did something else than the script expects."""
+
+
+class Sipp:
+    """A running SIPp; made by `start`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, script: Script, scenario: Path) -> None:
+        self.script = script
+        self._scenario = scenario
+        self._process = process
+
+    @classmethod
+    async def start(
+        cls,
+        script: Script,
+        folder: Path,
+        *,
+        address: str,
+        port: int | None = None,
+        gateway: tuple[str, int] | None = None,
+        number: str = "",
+        transport: str = "udp",
+        calls: int = 1,
+        echo: bool = False,
+        user: str = "",
+        password: str = "",
+    ) -> Self:
+        """Start it, and wait until it listens if it is to be called.
+
+        Args:
+            script: what it does, once for each call.
+            folder: where the scenario and its traces are kept.
+            address: its own address.
+            port: its own SIP port; None for a free one.
+            gateway: whom it calls; None: it waits to be called.
+            number: the user part that it dials.
+            transport: `udp` or `tcp`.
+            calls: it ends after so many.
+            echo: send the audio back that it hears.
+            user: of digest authentication.
+            password: of digest authentication.
+        """
+        port = port or network.free_port(address)
+        media, _ = network.free_udp_range(address, 4)
+        scenario = folder / f"{script.name.replace(' ', '-')}-{port}.xml"
+        scenario.write_text(script.xml())
+        arguments = [
+            *("-sf", str(scenario), "-i", address, "-p", str(port), "-m", str(calls)),
+            *("-mi", address, "-mp", str(media), "-nostdin", "-nd"),
+            *("-t", "t1" if transport == "tcp" else "u1"),
+            *("-recv_timeout", str(round(RECEIVE_LIMIT * 1000))),
+            *("-timeout", f"{round(RUN_LIMIT)}s", "-timeout_error"),
+            *("-trace_err", "-error_file", str(scenario.with_suffix(".err"))),
+            *("-trace_msg", "-message_file", str(scenario.with_suffix(".log"))),
+        ]
+        if echo:
+            arguments.append("-rtp_echo")
+        if user:
+            arguments += ["-au", user, "-ap", password]
+        if gateway is not None:
+            arguments += ["-s", number, f"{gateway[0]}:{gateway[1]}"]
+        process = await asyncio.create_subprocess_exec(
+            "sipp",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=folder,
+            env={**os.environ, "TERM": "dumb"},
+        )
+        sipp = cls(process, script, scenario)
+        if gateway is None:
+            try:
+                await network.until(
+                    lambda: sipp.ended or network.bound(address, port, transport),
+                    f"sipp listens on {address}:{port}",
+                    within=5,
+                )
+            except BaseException:
+                await sipp.stop()
+                raise
+        return sipp
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process has ended."""
+        return self._process.returncode is not None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leaving means that the script has succeeded; nothing is left running if it has not."""
+        try:
+            if error is None:
+                await self.succeeds()
+        finally:
+            await self.stop()
+
+    async def succeeds(self) -> None:
+        """Wait for its end.
+
+        Raises:
+            SippFailed: with SIPp's own error and the last messages.
+        """
+        code = await self._process.wait()
+        if code != 0:
+            raise SippFailed(f"{self.script.name!r}: sipp ended with {code}\n{self._trace()}")
+
+    async def stop(self) -> None:
+        """End it if it still runs."""
+        if not self.ended:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._process.wait()
+
+    def _trace(self) -> str:
+        shown = []
+        for suffix in (".err", ".log"):
+            trace = self._scenario.with_suffix(suffix)
+            if trace.exists():
+                shown.append(trace.read_text(errors="replace")[-_MESSAGES_SHOWN:])
+        return "\n".join(shown)
