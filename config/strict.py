@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from config.errors import InvalidValue
 
@@ -23,7 +23,14 @@ def _words(text: str) -> str:
     return text
 
 
+def _as_written(path: object) -> object:
+    # A default goes the same way as a value of the file, where strict mode wants text.
+    return str(path) if isinstance(path, Path) else path
+
+
 def _from_folder(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path):
+        raise InvalidValue("is not a path")
     folder: Path | None = (info.context or {}).get("folder")
     return path if folder is None else folder / path
 
@@ -37,7 +44,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Words = Annotated[str, AfterValidator(_words)]
 """Text to be spoken."""
 
-FilePath = Annotated[Path, AfterValidator(_from_folder)]
+FilePath = Annotated[Path, BeforeValidator(_as_written), AfterValidator(_from_folder)]
 """A file or folder. Written relative to the file that names it; absolute once loaded."""
 
 

@@ -1,0 +1,202 @@
+"""Cross-checks: what no single value shows, looked at before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
+
+from config import rules, secrets
+from config.configuration import Configuration
+from config.document import Location
+from config.errors import Problem, SecretError
+from config.finding import Finding
+from config.flow_checks import check_flows
+from config.flows import AgentTransfer, Bot, Flow
+from config.graph import reached_flows
+from config.recordings import why_no_wave
+from config.settings import Secret, Settings, Transport
+from config.spelling import nearest
+from config.targets import Target
+from config.uri import is_number, parse_proxy, parse_uri
+
+
+def check(configuration: Configuration, environ: Mapping[str, str] | None = None) -> list[Problem]:
+    """Every problem of a configuration whose values are each valid.
+
+    Args:
+        configuration: what was loaded. Flows that are only in `flow_paths` exist, but have problems
+            of their own and are not looked into.
+        environ: where secrets are looked up; default: this process's environment.
+    """
+    settings, flows = configuration.settings, configuration.flows
+    known = {*flows, *configuration.flow_paths}
+    found = [*_settings(settings, known), *_secrets(settings, environ)]
+    problems = [configuration.problem(each.location, each.message, each.hint) for each in found]
+    in_flows = [*_flows(settings, flows), *check_flows(flows, known)]
+    if len(flows) == len(known):
+        in_flows += _reached(settings, flows)
+    for name, finding in in_flows:
+        problems.append(
+            configuration.flow_problem(name, finding.location, finding.message, finding.hint)
+        )
+    return problems
+
+
+def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
+    yield from _listeners(settings)
+    yield from _sources(settings)
+    for name, trunk in settings.trunks.items():
+        here = ("trunks", name)
+        for index, route in enumerate(trunk.routes):
+            if route.flow not in known:
+                message = f"there is no flow `{route.flow}`"
+                yield Finding((*here, "routes", index, "flow"), message, nearest(route.flow, known))
+        if trunk.proxy is not None:
+            yield from _spoken((*here, "proxy"), parse_proxy(trunk.proxy).transport, settings)
+        if trunk.registration is not None:
+            transport = parse_proxy(trunk.registration.registrar).transport
+            yield from _spoken((*here, "registration", "registrar"), transport, settings)
+    for name, target in settings.targets.items():
+        if name == "default":
+            hint = "Take another name"
+            yield Finding(("targets", name), "this name stands for all other targets", hint)
+        for finding in _target(target, settings):
+            yield finding.below(("targets", name))
+    if settings.waiting.music and (reason := why_no_wave(settings.waiting.music)):
+        yield Finding(("waiting", "music"), reason)
+
+
+def _listeners(settings: Settings) -> Iterator[Finding]:
+    sip, api = settings.sip, settings.api
+    for (_, first), (index, second) in combinations(enumerate(sip.listen), 2):
+        if first == second and first.port:
+            message = f"{first.transport} {first.address}:{first.port} is listened on already"
+            yield Finding(("sip", "listen", index), message, "Remove one of the two")
+    for index, listen in enumerate(sip.listen):
+        in_rtp = sip.rtp.first_port <= listen.port <= sip.rtp.last_port
+        if listen.transport is Transport.UDP and listen.address == sip.rtp.address and in_rtp:
+            message = "lies among the ports of `sip.rtp`"
+            yield Finding(("sip", "listen", index, "port"), message, "Move one of the two")
+        same_address = api.address.is_unspecified or listen.address == api.address
+        is_tcp = listen.transport is Transport.TCP
+        if is_tcp and same_address and listen.port == api.port and api.port:
+            message = f"SIP listens on TCP port {api.port} already"
+            yield Finding(("api", "port"), message, "Take another port for one of the two")
+    if not api.address.is_loopback and not api.keys:
+        message = f"{api.address} can be reached from elsewhere, and there are no keys"
+        yield Finding(("api", "address"), message, "Add `api.keys`, or listen on 127.0.0.1")
+    names = [key.name for key in api.keys]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Finding(("api", "keys", index, "name"), f"another key is called `{name}` too")
+
+
+def _sources(settings: Settings) -> Iterator[Finding]:
+    owners: dict[str, str] = {}
+    for name, trunk in settings.trunks.items():
+        for index, network in enumerate(trunk.sources):
+            owner = owners.setdefault(str(network), name)
+            if owner != name:
+                yield Finding(
+                    ("trunks", name, "sources", index),
+                    f"{network} is a source of trunk `{owner}` too",
+                    "A request can come from one trunk only: narrow one of the networks",
+                )
+
+
+def _target(target: Target, settings: Settings) -> Iterator[Finding]:
+    """A target's trunk and transport, wherever the target is written."""
+    trunks = settings.trunks
+    trunk = None if target.trunk is None else trunks.get(target.trunk)
+    if target.trunk is not None and trunk is None:
+        message = f"there is no trunk `{target.trunk}`"
+        yield Finding(("trunk",), message, nearest(target.trunk, trunks))
+    if is_number(target.destination):
+        if trunk is not None and trunk.next_hop is None:
+            message = f"trunk `{target.trunk}` has no `proxy` to dial a number over"
+            yield Finding(("trunk",), message, f"Add `trunks.{target.trunk}.proxy`")
+    elif target.usual_method == "invite":
+        transport = parse_uri(target.destination).transport
+        yield from _spoken(("destination",), transport, settings)
+
+
+def _spoken(location: Location, transport: str, settings: Settings) -> Iterator[Finding]:
+    if transport not in {listen.transport.value for listen in settings.sip.listen}:
+        message = f"goes over {transport}, which the gateway does not listen on"
+        yield Finding(location, message, f"Add `transport: {transport}` to `sip.listen`")
+
+
+def _secrets(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[Finding]:
+    places: list[tuple[Location, Secret]] = []
+    for name, trunk in settings.trunks.items():
+        if trunk.registration is not None:
+            password = trunk.registration.password
+            places.append((("trunks", name, "registration", "password"), password))
+    for name, bot in settings.bots.items():
+        if bot.token is not None:
+            places.append((("bots", name, "token"), bot.token))
+    for index, key in enumerate(settings.api.keys):
+        places.append((("api", "keys", index, "secret"), key.secret))
+    for location, secret in places:
+        try:
+            secrets.resolve(secret, environ)
+        except SecretError as error:
+            yield Finding(location, str(error))
+
+
+def _reached(settings: Settings, flows: Mapping[str, Flow]) -> Iterator[tuple[str, Finding]]:
+    entered = {route.flow for trunk in settings.trunks.values() for route in trunk.routes}
+    reached = reached_flows(entered, flows)
+    for name in flows:
+        if name not in reached:
+            hint = "Lead a route of a trunk to it, or a `goto` of another flow"
+            yield name, Finding(("flow",), "nothing leads to this flow", hint)
+
+
+def _flows(settings: Settings, flows: Mapping[str, Flow]) -> Iterator[tuple[str, Finding]]:
+    for name, flow in flows.items():
+        for node_name, node in flow.nodes.items():
+            match node:
+                case Bot():
+                    findings = _bot(node, flow, settings)
+                case AgentTransfer():
+                    findings = _agent_transfer(node, settings)
+                case _:
+                    continue
+            for finding in findings:
+                yield name, finding.below(("nodes", node_name))
+
+
+def _bot(node: Bot, flow: Flow, settings: Settings) -> Iterator[Finding]:
+    if node.bot not in settings.bots:
+        message = f"there is no bot `{node.bot}`"
+        yield Finding(("bot",), message, nearest(node.bot, settings.bots))
+    for target, name in node.transfer.items():
+        to = flow.nodes.get(name)
+        has_own = isinstance(to, AgentTransfer) and to.target is not None
+        if target not in (*settings.targets, "default") and not has_own:
+            message = f"there is no target `{target}`, and node `{name}` has none of its own"
+            yield Finding(("transfer", target), message, nearest(target, settings.targets))
+
+
+def _agent_transfer(node: AgentTransfer, settings: Settings) -> Iterator[Finding]:
+    if isinstance(node.target, Target):
+        target = node.target
+        for finding in _target(target, settings):
+            yield finding.below(("target",))
+        if not rules.allowed(target.destination, settings).allowed:
+            yield Finding(
+                ("target", "destination"),
+                f"{target.destination} is not allowed by the settings",
+                "Name it under `targets`, or add a pattern to `allow`",
+            )
+    elif node.target is None:
+        return
+    elif node.target not in settings.targets:
+        message = f"there is no target `{node.target}`"
+        yield Finding(("target",), message, nearest(node.target, settings.targets))
+        return
+    else:
+        target = settings.targets[node.target]
+    if node.method is not None and (refused := target.method_refused(node.method)):
+        yield Finding(("method",), refused.message, refused.hint)

@@ -1,0 +1,128 @@
+"""Flows as graphs: where each node leads, what is reached, and what goes round in circles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+from config.document import Location
+from config.flows import (
+    AgentTransfer,
+    Bot,
+    FilePrompt,
+    Flow,
+    Goto,
+    Hangup,
+    Lookup,
+    Node,
+    Play,
+    Prompts,
+)
+
+FlowNode = tuple[str, str]
+"""Flow and node."""
+
+
+def exits(node: Node) -> list[tuple[Location, str]]:
+    """The nodes of the same flow that a node leads to, each with where in the node it stands."""
+    ways: list[tuple[Location, str | None]]
+    match node:
+        case Play():
+            ways = [(("next",), node.next)]
+        case Bot():
+            ways = [(("transfer", target), name) for target, name in node.transfer.items()]
+            ways += [(("done",), node.done), (("error",), node.error)]
+        case AgentTransfer():
+            ways = [(("fallback", key, "node"), row.node) for key, row in node.fallback.items()]
+            ways += [(("next",), node.next)]
+        case Lookup():
+            ways = [(("cases", value), name) for value, name in node.cases.items()]
+            ways += [(("default",), node.default)]
+        case Goto():
+            ways = [(("node",), node.node)]
+        case Hangup():
+            ways = []
+    return [(location, name) for location, name in ways if name is not None]
+
+
+def recordings(node: Node) -> Iterator[tuple[Location, FilePrompt]]:
+    """The recordings that a node plays, and where in the node they are written."""
+    match node:
+        case Play() | Hangup():
+            yield from _recordings(("prompt",), node.prompt)
+        case AgentTransfer():
+            yield from _recordings(("accepted_message",), node.accepted_message)
+            for key, fallback in node.fallback.items():
+                yield from _recordings(("fallback", key, "prompt"), fallback.prompt)
+        case Bot() | Lookup() | Goto():
+            pass
+
+
+def _recordings(
+    location: Location, prompts: Prompts | None
+) -> Iterator[tuple[Location, FilePrompt]]:
+    if isinstance(prompts, list):
+        for index, prompt in enumerate(prompts):
+            yield from _recordings((*location, index), prompt)
+    elif isinstance(prompts, FilePrompt):
+        yield (*location, "file"), prompts
+
+
+def reached_nodes(flow: Flow) -> set[str]:
+    """The nodes that a call can come to, once it is in the flow."""
+    roots = [flow.start, *flow.entries]
+    if flow.transfer_node is not None:
+        roots.append(flow.transfer_node)
+    return _reached(
+        roots, {name: [to for _, to in exits(node)] for name, node in flow.nodes.items()}
+    )
+
+
+def reached_flows(entered: Iterable[str], flows: Mapping[str, Flow]) -> set[str]:
+    """The flows that a call can come to, from those that trunks enter."""
+    ways = {
+        name: [node.flow for node in flow.nodes.values() if isinstance(node, Goto) and node.flow]
+        for name, flow in flows.items()
+    }
+    return _reached(entered, ways)
+
+
+def circles(flows: Mapping[str, Flow]) -> Iterator[list[FlowNode]]:
+    """The circles of `goto` and `lookup` nodes: a call in one would never do anything again."""
+    steps = {
+        (name, node_name): _steps(name, node, flows)
+        for name, flow in flows.items()
+        for node_name, node in flow.nodes.items()
+        if isinstance(node, Goto | Lookup)
+    }
+    order = list(steps)
+    while True:
+        try:
+            # The sorter takes a node's predecessors: given successors, it goes backwards.
+            TopologicalSorter(steps).prepare()
+        except CycleError as error:
+            circle: list[FlowNode] = error.args[1][:0:-1]
+        else:
+            return
+        first = circle.index(min(circle, key=order.index))
+        circle = circle[first:] + circle[:first]
+        yield circle
+        steps = {each: to for each, to in steps.items() if each != circle[0]}
+
+
+def _steps(flow: str, node: Goto | Lookup, flows: Mapping[str, Flow]) -> list[FlowNode]:
+    steps = [(flow, name) for _, name in exits(node)]
+    if isinstance(node, Goto) and node.flow is not None and node.flow in flows:
+        steps.append((node.flow, flows[node.flow].start))
+    return steps
+
+
+def _reached(roots: Iterable[str], ways: Mapping[str, list[str]]) -> set[str]:
+    reached: set[str] = set()
+    ahead = list(roots)
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            ahead += ways.get(name, [])
+    return reached

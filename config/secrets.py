@@ -1,0 +1,37 @@
+"""Secrets, read from where the configuration says they are. Nothing here ever shows a value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from config.errors import SecretError
+from config.settings import Secret
+
+
+def resolve(secret: Secret, environ: Mapping[str, str] | None = None) -> str:
+    """The secret itself.
+
+    Args:
+        secret: where it is.
+        environ: the environment; default: that of this process.
+
+    Raises:
+        SecretError: the variable is not set, the file cannot be read, or either is empty.
+    """
+    if secret.env is not None:
+        value = (os.environ if environ is None else environ).get(secret.env, "")
+        if not value:
+            raise SecretError(f"the environment variable {secret.env} is not set, or empty")
+        return value
+    if secret.file is None:  # Secret has either, always
+        raise SecretError("the secret names neither a variable nor a file")
+    try:
+        value = secret.file.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise SecretError(f"{secret.file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise SecretError(f"{secret.file} is not UTF-8 text") from None
+    if not value:
+        raise SecretError(f"{secret.file} is empty")
+    return value
