@@ -1,0 +1,68 @@
+"""What the service needs of the SIP side: `sip.agent.SipAgent` and `sip.leg.Leg` fit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from config.settings import Settings
+from gateway.bots import caller
+from ivr.ports import CallerCall
+from sip.events import LegEnded
+
+
+class CallFacts(caller.CallFacts, Protocol):
+    """What is known of a call from its INVITE."""
+
+    @property
+    def direction(self) -> str:
+        """`inbound`."""
+
+    @property
+    def flow(self) -> str:
+        """Name of the flow that its route selected."""
+
+    @property
+    def caller(self) -> str:
+        """User part of From."""
+
+    @property
+    def number(self) -> str:
+        """What was dialled: user part of the request URI."""
+
+    @property
+    def source(self) -> str:
+        """`address:port` the INVITE came from."""
+
+
+class CallerLeg(CallerCall, caller.CallerLeg, Protocol):
+    """The caller's leg."""
+
+    @property
+    def info(self) -> CallFacts:
+        """What is known from the INVITE."""
+
+    async def wait_ended(self) -> LegEnded:
+        """Return when the leg is gone."""
+
+
+class Agent(Protocol):
+    """One SIP endpoint: its calls come out of `inbound`."""
+
+    async def start(self) -> None:
+        """Listen. Raises `EngineError`, `BindError`."""
+
+    def inbound(self) -> AsyncIterator[CallerLeg]:
+        """Calls of known trunks, each with the flow its route selected."""
+
+    async def drain(self) -> None:
+        """Answer new INVITEs with 503 from now on."""
+
+    async def stop(self) -> None:
+        """End what is left, and stop listening."""
+
+    def counters(self) -> object:
+        """A frozen dataclass of ints (sip.agent.Counters)."""
+
+
+AgentFactory = Callable[[Settings], Agent]

@@ -1,0 +1,196 @@
+"""`/v1/calls`: look at calls, and decide for one."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Depends, Query
+from fastapi.responses import PlainTextResponse
+from pydantic import AwareDatetime
+
+from config.strict import Name
+from gateway import ladder
+from gateway.api.keys import Gatekeeper
+from gateway.api.models import (
+    CallDetail,
+    CallList,
+    CancelTransferBody,
+    GotoBody,
+    HangupBody,
+    LiveCall,
+    PlayBody,
+    TransferBody,
+    ended_call,
+    live_call,
+    timeline_events,
+)
+from gateway.api.problems import Problem, documented
+from gateway.api.service import Service
+from gateway.call import CallSession
+from gateway.records import FinishedCall
+from gateway.store import Filter
+from ivr.decisions import Decision, DecisionRefused, RefusalReason
+from ivr.disposition import Disposition
+
+MAX_LISTED = 500
+"""Calls in one answer: 1 ms of work each."""
+
+_LOOK = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+_DECIDE = documented(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
+
+
+def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
+    """The endpoints, for one gateway."""
+    calls = APIRouter(prefix="/v1/calls", tags=["calls"])
+    read = [Depends(gatekeeper.read)]
+    control = [Depends(gatekeeper.control)]
+
+    async def find(call_id: str) -> CallSession | FinishedCall:
+        if session := service.calls.get(call_id):
+            return session
+        finished = await service.store.fetch(call_id)
+        if finished is None or finished.record.id != call_id:
+            raise Problem(HTTPStatus.NOT_FOUND, "unknown-call", f"no call has the id {call_id!r}")
+        return finished
+
+    async def rows(call: CallSession | FinishedCall) -> list[dict[str, object]]:
+        if isinstance(call, FinishedCall):
+            return call.timeline()
+        return [stamped.as_dict() for stamped in call.timeline.events]
+
+    async def decide(call_id: str, decision: Decision) -> LiveCall:
+        session = await find(call_id)
+        if isinstance(session, FinishedCall):
+            raise _gone(call_id)
+        try:
+            session.decide(decision)
+        except DecisionRefused as refused:
+            if refused.reason is RefusalReason.CALL_ENDED:
+                raise _gone(call_id) from None
+            raise Problem(
+                HTTPStatus.CONFLICT, "decision-refused", refused.message, reason=refused.reason
+            ) from None
+        return live_call(session)
+
+    @calls.get("", dependencies=read, responses=_LOOK)
+    async def list_calls(
+        state: Annotated[Literal["live", "ended"], Query()] = "live",
+        disposition: Annotated[Disposition | None, Query(description="Ended calls only.")] = None,
+        trunk: Annotated[Name | None, Query()] = None,
+        since: Annotated[
+            AwareDatetime | None,
+            Query(description="Calls that began then or later; ISO 8601 with an offset."),
+        ] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
+    ) -> CallList:
+        """Calls in progress, or finished ones with `state=ended`. The newest come first."""
+        began = None if since is None else since.timestamp()
+        if state == "ended":
+            found = await service.store.list(Filter(disposition, trunk, began, limit))
+            return CallList(calls=[ended_call(record) for record in found])
+        if disposition is not None:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "invalid-request",
+                "query.disposition: only an ended call has one; add `state=ended`",
+            )
+        live = [
+            session
+            for session in service.calls.values()
+            if (trunk is None or session.leg.info.trunk == trunk)
+            and (began is None or session.timeline.started_at >= began)
+        ]
+        live.sort(key=lambda session: session.timeline.started_at, reverse=True)
+        return CallList(calls=[live_call(session) for session in live[:limit]])
+
+    @calls.get("/{call_id}", dependencies=read, responses=_LOOK)
+    async def show_call(call_id: str) -> CallDetail:
+        """A call with its timeline: as it stands now, or its record once it has ended."""
+        call = await find(call_id)
+        facts = ended_call(call.record) if isinstance(call, FinishedCall) else live_call(call)
+        return CallDetail(call=facts, timeline=timeline_events(await rows(call)))
+
+    @calls.get(
+        "/{call_id}/ladder",
+        dependencies=read,
+        responses=_LOOK | {200: {"content": {"text/plain": {"example": ladder.__doc__}}}},
+        response_class=PlainTextResponse,
+    )
+    async def show_ladder(call_id: str) -> str:
+        """The call's SIP messages as a picture in text."""
+        return ladder.draw(ladder.arrows(await rows(await find(call_id))))
+
+    @calls.post("/{call_id}/transfer", status_code=202, dependencies=control, responses=_DECIDE)
+    async def transfer(
+        call_id: str,
+        body: Annotated[
+            TransferBody,
+            Body(
+                openapi_examples={
+                    "target": {"summary": "A named target", "value": {"target": "billing"}},
+                    "number": {
+                        "summary": "A number, by REFER, with a header",
+                        "value": {
+                            "target": "+493012345",
+                            "method": "refer",
+                            "headers": {"X-Reason": "vip"},
+                        },
+                    },
+                }
+            ),
+        ],
+    ) -> LiveCall:
+        """Hand the caller over, at the flow's `transfer_node`. The timeline tells the verdict."""
+        return await decide(call_id, body.decision())
+
+    @calls.post(
+        "/{call_id}/cancel_transfer", status_code=202, dependencies=control, responses=_DECIDE
+    )
+    async def cancel_transfer(
+        call_id: str, body: Annotated[CancelTransferBody, Body(examples=[{}])]
+    ) -> LiveCall:
+        """Take back a transfer that nobody has answered yet."""
+        return await decide(call_id, body.decision())
+
+    @calls.post("/{call_id}/hangup", status_code=202, dependencies=control, responses=_DECIDE)
+    async def hangup(
+        call_id: str,
+        body: Annotated[HangupBody, Body(examples=[{}, {"headers": {"X-Reason": "fraud"}}])],
+    ) -> LiveCall:
+        """End the call with BYE."""
+        return await decide(call_id, body.decision())
+
+    @calls.post("/{call_id}/play", status_code=202, dependencies=control, responses=_DECIDE)
+    async def play(
+        call_id: str,
+        body: Annotated[
+            PlayBody,
+            Body(examples=[{"prompt": "One moment please."}, {"prompt": {"file": "notice.wav"}}]),
+        ],
+    ) -> LiveCall:
+        """Play a prompt to the caller over whatever is going on."""
+        return await decide(call_id, body.decision())
+
+    @calls.post("/{call_id}/goto", status_code=202, dependencies=control, responses=_DECIDE)
+    async def goto(
+        call_id: str, body: Annotated[GotoBody, Body(examples=[{"node": "goodbye"}])]
+    ) -> LiveCall:
+        """Go on at another node of the flow."""
+        return await decide(call_id, body.decision())
+
+    return calls
+
+
+def _gone(call_id: str) -> Problem:
+    return Problem(
+        HTTPStatus.GONE, "call-ended", f"the call {call_id} has ended; nothing is left to decide"
+    )

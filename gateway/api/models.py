@@ -1,0 +1,239 @@
+"""What the control API takes and gives. Times are ISO 8601 in UTC, durations milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+
+from config.flows import Prompt
+from config.headers import check_headers
+from config.strict import Name
+from gateway.call import CallSession, CallState
+from gateway.records import CallRecord
+from ivr.decisions import (
+    CancelTransfer,
+    Decision,
+    GotoDecision,
+    HangupDecision,
+    PlayDecision,
+    TransferDecision,
+)
+from ivr.disposition import Disposition
+from ivr.result import EndReason
+from sip.events import MediaQuality
+from sip.outcome import Attempt, Handover, Method
+
+
+def _headers(headers: dict[str, str]) -> dict[str, str]:
+    check_headers(headers)
+    return headers
+
+
+Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+"""SIP headers by name."""
+
+
+class Body(BaseModel):
+    """What a client sends: unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class TransferBody(Body):
+    """Hand the caller over at the flow's `transfer_node`."""
+
+    target: str = ""
+    """A target's name, or a destination: a SIP URI or a number. Empty: the node's own target."""
+    method: Method | None = None
+    """Absent: the node's, else the target's method."""
+    headers: Headers = Field(default_factory=dict)
+    """Sent on the INVITE, REFER or BYE."""
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return TransferDecision(self.target, self.method, self.headers)
+
+
+class CancelTransferBody(Body):
+    """Take back a transfer that nobody has answered yet: an empty object."""
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return CancelTransfer()
+
+
+class HangupBody(Body):
+    """End the call."""
+
+    headers: Headers = Field(default_factory=dict)
+    """Sent on the BYE."""
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return HangupDecision(self.headers)
+
+
+class PlayBody(Body):
+    """Play a prompt to the caller over whatever is going on."""
+
+    prompt: Prompt
+    """Words to be spoken, or a recording of the flow: `{"file": "notice.wav"}`."""
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return PlayDecision(self.prompt)
+
+
+class GotoBody(Body):
+    """Go on at another node of the flow."""
+
+    node: Name
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return GotoDecision(self.node)
+
+
+class TimelineEvent(BaseModel):
+    """One event of a call. Beside these fields it has its own, which depend on `name`."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    name: str
+    """Dotted: `leg.answered`, `node.entered`, `transfer.ended` …"""
+    offset_ms: int
+    """Since the INVITE."""
+    at: datetime
+
+
+class CallFacts(BaseModel):
+    """What is known of a call from its INVITE."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str
+    direction: str
+    trunk: str
+    caller: str
+    """User part of From."""
+    number: str
+    """What was dialled."""
+    sip_call_id: str
+    flow: str
+    started_at: datetime
+    answered_at: datetime | None
+
+
+class LiveCall(CallFacts):
+    """A call in progress."""
+
+    state: CallState
+    node: str | None
+    """Where in the flow the call is; null before the first node."""
+    handover: Handover | None
+    """The last transfer, running or finished."""
+    duration_ms: int
+
+
+class EndedCall(CallFacts):
+    """The record of a finished call."""
+
+    state: Literal[CallState.ENDED] = CallState.ENDED
+    ended_at: datetime
+    path: list[str]
+    """The nodes, in the order they were entered."""
+    disposition: Disposition
+    end: EndReason
+    message: str
+    """What went wrong, where something did."""
+    attempts: list[Attempt]
+    media: dict[str, MediaQuality]
+    """What the RTP of each leg was like."""
+    events_dropped: int
+
+
+class CallList(BaseModel):
+    """Calls, the newest first."""
+
+    calls: list[LiveCall | EndedCall]
+
+
+class CallDetail(BaseModel):
+    """A call and everything that happened in it, so far or to its end."""
+
+    call: LiveCall | EndedCall
+    timeline: list[TimelineEvent]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether new calls are taken."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    ready: bool
+    reasons: list[str]
+    """Why not: `starting`, `draining` …"""
+    warnings: list[str]
+    """What an operator should look at although calls are taken."""
+
+
+def live_call(session: CallSession) -> LiveCall:
+    """A session's state now."""
+    info = session.leg.info
+    return LiveCall(
+        id=session.leg.id,
+        direction=info.direction,
+        trunk=info.trunk,
+        caller=info.caller,
+        number=info.number,
+        sip_call_id=info.sip_call_id,
+        flow=info.flow,
+        started_at=_utc(session.timeline.started_at),
+        answered_at=None if session.answered_at is None else _utc(session.answered_at),
+        state=session.state,
+        node=session.position,
+        handover=session.handover,
+        duration_ms=round((session.timeline.now() - session.timeline.started_at) * 1000),
+    )
+
+
+def ended_call(record: CallRecord) -> EndedCall:
+    """A record."""
+    return EndedCall(
+        id=record.id,
+        direction=record.direction,
+        trunk=record.trunk,
+        caller=record.caller,
+        number=record.number,
+        sip_call_id=record.sip_call_id,
+        flow=record.flow,
+        started_at=_utc(record.started_at),
+        answered_at=None if record.answered_at is None else _utc(record.answered_at),
+        ended_at=_utc(record.ended_at),
+        path=list(record.path),
+        disposition=record.disposition,
+        end=record.end,
+        message=record.message,
+        attempts=list(record.attempts),
+        media=dict(record.media),
+        events_dropped=record.events_dropped,
+    )
+
+
+def timeline_events(rows: Iterable[Mapping[str, object]]) -> list[TimelineEvent]:
+    """Rows as `CallEvent.as_dict` gives them."""
+    return [TimelineEvent.model_validate(row) for row in rows]
+
+
+def _utc(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,142 @@
+"""Errors as problem details (RFC 9457): every answer that is not a success has this shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldError(BaseModel):
+    """One field that is wrong."""
+
+    field: str = Field(examples=["body.method"])
+    """Where it is: `body.…`, `query.…` or `path.…`."""
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong (RFC 9457 section 3.1)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str = Field(examples=["urn:switchhook:problem:call-ended"])
+    """Names the kind of problem; the same for every occurrence."""
+    title: str
+    status: int
+    detail: str
+    """What happened here, and what to do."""
+    reason: str | None = None
+    """Why a decision was refused: a slug of a closed list."""
+    errors: list[FieldError] | None = None
+    """The fields at fault."""
+
+
+class Problem(Exception):
+    """Raised by an endpoint to answer with problem details."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        kind: str,
+        detail: str,
+        *,
+        reason: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.reason = reason
+        self.headers = headers
+
+    def response(self) -> JSONResponse:
+        """The answer."""
+        return _response(
+            self.status, self.kind, self.detail, reason=self.reason, headers=self.headers
+        )
+
+
+def _response(
+    status: HTTPStatus,
+    kind: str,
+    detail: str,
+    *,
+    reason: str | None = None,
+    errors: list[FieldError] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    details = ProblemDetails(
+        type=f"urn:switchhook:problem:{kind}",
+        title=status.phrase,
+        status=status.value,
+        detail=detail,
+        reason=reason,
+        errors=errors,
+    )
+    return JSONResponse(
+        details.model_dump(mode="json", exclude_none=True),
+        status_code=status.value,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The problems that an endpoint can answer with, for its OpenAPI entry."""
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {
+        status.value: {
+            "description": status.phrase,
+            "model": ProblemDetails,
+            "content": {MEDIA_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of error with problem details."""
+
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> JSONResponse:
+        return error.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [_field_error(found) for found in error.errors()]
+        named = "; ".join(f"{found.field}: {found.message}" for found in errors)
+        return _response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", named, errors=errors)
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        kind = status.phrase.lower().replace(" ", "-")
+        headers = dict(error.headers) if error.headers else None
+        return _response(status, kind, str(error.detail), headers=headers)
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> JSONResponse:
+        log.error("request failed", path=request.url.path, exc_info=error)
+        return _response(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "internal-error",
+            "an error of the gateway; its log has the reason",
+        )
+
+
+def _field_error(found: dict[str, Any]) -> FieldError:
+    location: Sequence[str | int] = found["loc"]
+    return FieldError(field=".".join(str(part) for part in location), message=found["msg"])

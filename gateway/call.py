@@ -1,0 +1,178 @@
+"""One inbound call in the service, from its INVITE to its record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from random import Random
+
+import structlog
+
+from config.configuration import Configuration
+from gateway.agent import CallerLeg
+from gateway.bots.port import BotConversations
+from gateway.events import CallFailed, CallFinished, CallStarted
+from gateway.records import CallRecord, FinishedCall, encode_events
+from gateway.timeline import CallEvent, Timeline
+from ivr.decisions import Decision, DecisionRefused, RefusalReason
+from ivr.disposition import disposition
+from ivr.interpreter import Interpreter
+from ivr.ports import CallEnded, PromptSource
+from ivr.result import EndReason, FlowResult
+from sip.events import Event, LegAnswered, LegEnded, MediaQuality
+from sip.outcome import Handover
+
+log = structlog.get_logger()
+
+RELEASE_LIMIT = 40.0
+"""Seconds that our BYE may take: 64*T1 = 32 s (RFC 3261 section 17.1.2), and some reserve."""
+
+_CHANCE = Random()
+
+
+class CallState(StrEnum):
+    """How far a call is."""
+
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    ENDING = "ending"
+    """The caller's leg is gone, the record not yet made."""
+    ENDED = "ended"
+
+
+class CallSession:
+    """Runs the flow of one caller's leg, and leaves exactly one record."""
+
+    def __init__(
+        self,
+        leg: CallerLeg,
+        configuration: Configuration,
+        prompts: PromptSource,
+        publish: Callable[[CallEvent], None],
+    ) -> None:
+        self.leg = leg
+        self.timeline = Timeline(leg.id, publish)
+        self.state = CallState.RINGING
+        self.answered_at: float | None = None
+        """POSIX seconds; None: not answered yet."""
+        self._configuration = configuration
+        self._prompts = prompts
+        self._publish = publish
+        self._interpreter: Interpreter | None = None
+        self._media: dict[str, MediaQuality] = {}
+
+    @property
+    def position(self) -> str | None:
+        """The node the call is in."""
+        return self._interpreter.position if self._interpreter else None
+
+    @property
+    def handover(self) -> Handover | None:
+        """The last transfer, running or finished."""
+        return self._interpreter.handover if self._interpreter else None
+
+    def decide(self, decision: Decision) -> None:
+        """Do what an operator decided.
+
+        Raises:
+            DecisionRefused: the call cannot follow it now; nothing has changed.
+        """
+        if self._interpreter is None or self.state is CallState.ENDING:
+            raise DecisionRefused(RefusalReason.CALL_ENDED, "the call is over")
+        self._interpreter.decide(decision)
+
+    async def run(self) -> None:
+        """Run the flow, release the caller's leg, and publish the record."""
+        structlog.contextvars.bind_contextvars(call_id=self.leg.id)
+        result = _shutdown()
+        try:
+            result = await self._follow_flow()
+        except Exception as error:
+            log.exception("call failed")
+            self.timeline.record(CallFailed(type(error).__name__, str(error)))
+            result = _fault(error)
+        finally:
+            try:
+                await self._release()
+            finally:
+                self._finish(result)
+
+    async def _follow_flow(self) -> FlowResult:
+        info = self.leg.info
+        self.timeline.record(
+            CallStarted(
+                info.direction, info.trunk, info.flow, info.caller, info.number, info.source
+            )
+        )
+        self.leg.subscribe(self._observe)
+        settings = self._configuration.settings
+        self._interpreter = Interpreter(
+            flows=self._configuration.flows,
+            start=info.flow,
+            call=self.leg,
+            bot=BotConversations(
+                settings.bots, self.leg, self._prompts.waiting, self.timeline.record
+            ),
+            prompts=self._prompts,
+            targets=settings.targets,
+            trunk=info.trunk,
+            emit=self.timeline.record,
+            rng=_CHANCE,
+        )
+        return await self._interpreter.run()
+
+    def _observe(self, event: Event) -> None:
+        self.timeline.record(event)
+        if isinstance(event, LegAnswered) and event.leg == self.leg.label:
+            self.state = CallState.ANSWERED
+            self.answered_at = self.timeline.now()
+        elif isinstance(event, LegEnded):
+            self._media[event.leg] = event.media
+            if event.leg == self.leg.label:
+                self.state = CallState.ENDING
+
+    async def _release(self) -> None:
+        """See the caller's leg off, whatever the flow left of it."""
+        if self.state is not CallState.ENDING:
+            with suppress(CallEnded):
+                await self.leg.hangup({})
+        try:
+            await asyncio.wait_for(self.leg.wait_ended(), RELEASE_LIMIT)
+        except TimeoutError:
+            log.error("leg does not end", seconds=RELEASE_LIMIT)
+
+    def _finish(self, result: FlowResult) -> None:
+        info = self.leg.info
+        record = CallRecord(
+            id=self.leg.id,
+            direction=info.direction,
+            trunk=info.trunk,
+            caller=info.caller,
+            number=info.number,
+            sip_call_id=info.sip_call_id,
+            started_at=self.timeline.started_at,
+            answered_at=self.answered_at,
+            ended_at=self.timeline.now(),
+            flow=info.flow,
+            path=result.path,
+            disposition=disposition(result),
+            end=result.end,
+            message=result.message,
+            attempts=result.attempts,
+            media=self._media,
+            events_dropped=self.timeline.dropped,
+        )
+        finished = FinishedCall(record, encode_events(self.timeline.events))
+        self._publish(self.timeline.stamp(CallFinished(finished)))
+
+
+def _shutdown() -> FlowResult:
+    """What becomes of a call that is torn away before its flow began."""
+    return FlowResult(path=(), end=EndReason.SHUTDOWN, handover=None, attempts=())
+
+
+def _fault(error: Exception) -> FlowResult:
+    message = f"{type(error).__name__}: {error}"
+    return FlowResult(path=(), end=EndReason.FAILED, handover=None, attempts=(), message=message)

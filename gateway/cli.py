@@ -1,0 +1,320 @@
+"""`switchhook`: the command line.
+
+Exit codes: 0 done; 1 it failed; 2 wrong usage or configuration; 3 no such call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from config.configuration import Configuration
+from config.errors import ConfigError, SecretError, SwitchhookConfigError
+from config.loader import load
+from config.settings import Api
+from gateway import doctor as examination
+from gateway import report
+from gateway.api import client
+from gateway.api.models import CallDetail, EndedCall, LiveCall, ended_call, timeline_events
+from gateway.doctor import Verdict
+from gateway.errors import GatewayError
+from gateway.log import Format, configure
+from gateway.records import CallRecord
+from gateway.store import AmbiguousId, CallStore, Filter, default_url
+from ivr.disposition import Disposition
+from ivr.prompts.errors import PromptError
+from sip.errors import SipError
+
+FAILED = 1
+USAGE = 2
+NOT_FOUND = 3
+
+DEFAULT_CONFIG = Path("switchhook.yaml")
+CONFIG_VARIABLE = "SWITCHHOOK_CONFIG"
+PIPE_WIDTH = 1000
+"""Columns assumed when nobody looks: a pipe or file has no right margin to wrap at."""
+
+_AGES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+app = typer.Typer(
+    name="switchhook",
+    help="A voice gateway: SIP trunks in, voice bots on the line, transfers to people.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 no such call.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CONFIG]",
+        help="The settings file; default: ./switchhook.yaml, then $SWITCHHOOK_CONFIG.",
+        show_default=False,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The settings file; default: ./switchhook.yaml, then $SWITCHHOOK_CONFIG.",
+        show_default=False,
+    ),
+]
+
+
+class LogLevel(StrEnum):
+    """How much the log tells (docs/logging.md)."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@app.command()
+def run(
+    config: ConfigArgument = None,
+    log_format: Annotated[
+        Format, typer.Option(envvar="SWITCHHOOK_LOG_FORMAT", help="How a log line is written.")
+    ] = Format.AUTO,
+    log_level: Annotated[
+        LogLevel, typer.Option(envvar="SWITCHHOOK_LOG_LEVEL", help="How much is logged.")
+    ] = LogLevel.INFO,
+) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C; a second one stops it without draining."""
+    configuration = _load(config)
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    configure(level, log_format)
+    try:
+        uvloop.run(_gateway(configuration, level))
+    except (GatewayError, PromptError, SipError, SwitchhookConfigError) as error:
+        _fail(str(error))
+
+
+@config_app.command("check")
+def check(config: ConfigArgument = None) -> None:
+    """Check the settings and every flow, and say what is wrong where."""
+    configuration = _load(config)
+    typer.echo(f"{configuration.path}: ok, {len(configuration.flows)} flows")
+
+
+@app.command()
+def calls(
+    config: ConfigOption = None,
+    disposition: Annotated[
+        Disposition | None, typer.Option(help="Finished calls with this disposition only.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="A date or time in ISO 8601, or an age: 30m, 2h, 7d.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many finished calls.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
+) -> None:
+    """List calls: those in progress where the gateway runs, then finished ones, newest first."""
+    configuration = _load(config)
+    began = _since(since)
+    live = [] if disposition else _ask_gateway(configuration, client.live_calls) or []
+    found = asyncio.run(_list(configuration, Filter(disposition, None, began, limit)))
+    listed: list[LiveCall | EndedCall] = [*live, *map(ended_call, found)]
+    if as_json:
+        typer.echo(json.dumps([call.model_dump(mode="json") for call in listed], indent=2))
+    else:
+        _show(_table(listed))
+
+
+@app.command()
+def call(
+    call_id: Annotated[str, typer.Argument(metavar="ID", help="A call's id, or its beginning.")],
+    config: ConfigOption = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Only the timeline.")] = False,
+    ladder: Annotated[bool, typer.Option("--ladder", help="Only the SIP ladder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+) -> None:
+    """Show a call: its facts, its transfers with evidence, its timeline and its SIP ladder."""
+    configuration = _load(config)
+    found = asyncio.run(_fetch(configuration, call_id)) or _ask_gateway(
+        configuration, lambda api: client.live_call(api, call_id)
+    )
+    if found is None:
+        _fail(f"no call begins with {call_id}", NOT_FOUND)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    elif timeline or ladder:
+        if timeline:
+            typer.echo(report.timeline(found.timeline), nl=False)
+        if ladder:
+            typer.echo(report.sip_ladder(found.timeline), nl=False)
+    else:
+        typer.echo(report.everything(found), nl=False)
+
+
+@app.command()
+def doctor(config: ConfigArgument = None) -> None:
+    """Examine this machine: engine, speech, database, limits, clock. Exits 1 where it is unfit."""
+    findings = examination.examine(_load(config).settings if _path(config) else None)
+    for finding in findings:
+        typer.echo(f"{finding.verdict.value:<8} {finding.subject:<14} {finding.detail}")
+    unfit = [finding for finding in findings if finding.verdict is Verdict.UNFIT]
+    if unfit:
+        _fail("unfit: " + ", ".join(dict.fromkeys(finding.subject for finding in unfit)))
+
+
+@app.command()
+def demo() -> None:
+    """Carry real calls through a whole gateway on this machine, and prove what was heard."""
+    from gateway import demo  # noqa: PLC0415
+
+    raise typer.Exit(demo.run())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"switchhook {installed_version('switchhook')}")
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+async def _gateway(configuration: Configuration, log_level: int) -> None:
+    # The engine and the audio libraries load here alone: the other commands start at once.
+    from gateway.service import Gateway  # noqa: PLC0415
+    from ivr.prompts.store import PromptStore  # noqa: PLC0415
+    from sip.agent import SipAgent  # noqa: PLC0415
+
+    agent, prompts = SipAgent(configuration.settings), PromptStore(configuration)
+    await Gateway(configuration, agent, prompts, log_level).run()
+
+
+def _path(given: Path | None) -> Path | None:
+    """The settings file: the given one, ./switchhook.yaml, or the environment's."""
+    if given is not None:
+        return given
+    if DEFAULT_CONFIG.exists():
+        return DEFAULT_CONFIG
+    named = os.environ.get(CONFIG_VARIABLE)
+    return Path(named) if named else None
+
+
+def _load(given: Path | None) -> Configuration:
+    path = _path(given)
+    if path is None:
+        _fail(
+            f"no configuration: name one, put {DEFAULT_CONFIG} here, or set ${CONFIG_VARIABLE}",
+            USAGE,
+        )
+    try:
+        return load(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        _fail(f"{path}: {len(error.problems)} mistakes", USAGE)
+
+
+def _fail(message: str, code: int = FAILED) -> NoReturn:
+    typer.echo(f"switchhook: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _since(text: str | None) -> float | None:
+    """POSIX seconds of an ISO 8601 time (local, where it has no offset), or of an age."""
+    if text is None:
+        return None
+    if age := re.fullmatch(r"(\d+)([smhd])", text):
+        return (datetime.now(UTC) - timedelta(**{_AGES[age[2]]: int(age[1])})).timestamp()
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        _fail(f"--since {text}: write 2026-08-01, 2026-08-01T14:30 or an age such as 2h", USAGE)
+
+
+Answer = TypeVar("Answer")
+
+
+def _ask_gateway(configuration: Configuration, ask: Callable[[Api], Answer]) -> Answer | None:
+    """What the running gateway knows; None where it cannot be asked, and why on stderr."""
+    try:
+        return ask(configuration.settings.api)
+    except (client.ApiRefused, SecretError) as error:
+        typer.echo(f"switchhook: calls in progress are not shown: {error}", err=True)
+        return None
+
+
+async def _list(configuration: Configuration, wanted: Filter) -> list[CallRecord]:
+    async with _records(configuration) as store:
+        return await store.list(wanted) if store else []
+
+
+async def _fetch(configuration: Configuration, prefix: str) -> CallDetail | None:
+    async with _records(configuration) as store:
+        found = await store.fetch(prefix) if store else None
+    if found is None:
+        return None
+    return CallDetail(call=ended_call(found.record), timeline=timeline_events(found.timeline()))
+
+
+@asynccontextmanager
+async def _records(configuration: Configuration) -> AsyncIterator[CallStore | None]:
+    """The database to read; None where no call has been recorded yet."""
+    settings = configuration.settings
+    store = CallStore(settings.database or default_url(settings.data))
+    if store.file is not None and not store.file.exists():
+        yield None
+        return
+    try:
+        await store.open()
+        yield store
+    except (GatewayError, AmbiguousId) as error:
+        _fail(str(error))
+    finally:
+        await store.close()
+
+
+def _table(listed: Sequence[LiveCall | EndedCall]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("id", "started", "from", "to", "trunk", "duration", "state", "transfers", "path"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "duration" else "left")
+    for one in listed:
+        table.add_row(*map(Text, _cells(one)))
+    return table
+
+
+def _cells(one: LiveCall | EndedCall) -> tuple[str, ...]:
+    if isinstance(one, LiveCall):
+        seconds, state, path = one.duration_ms / 1000, one.state.value, one.node or ""
+        transfers = one.handover.status.value if one.handover else ""
+    else:
+        seconds = (one.ended_at - one.started_at).total_seconds()
+        state, path = one.disposition.value, " > ".join(one.path)
+        transfers = " ".join(f"{a.method.value}:{a.outcome.value}" for a in one.attempts)
+    started = one.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    called = (one.caller, one.number, one.trunk)
+    return (one.id, started, *called, f"{seconds:.1f} s", state, transfers, path)
+
+
+def _show(table: Table) -> None:
+    terminal = sys.stdout.isatty()
+    Console(width=None if terminal else PIPE_WIDTH).print(table)

@@ -1,0 +1,69 @@
+"""What the service itself adds to a call's events, and the bus that hands all of them around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import structlog
+
+from gateway.records import FinishedCall
+from gateway.timeline import CallEvent
+from sip.events import Event
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted(Event):
+    """An admitted INVITE has found its trunk and flow."""
+
+    name: ClassVar[str] = "call.started"
+    direction: str
+    trunk: str
+    flow: str
+    caller: str
+    number: str
+    """What was dialled."""
+    source: str
+    """`address:port` the INVITE came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed(Event):
+    """An error of ours ended the call."""
+
+    name: ClassVar[str] = "call.failed"
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished(Event):
+    """The call is over and this is what it leaves. Not part of its own timeline."""
+
+    name: ClassVar[str] = "call.finished"
+    call: FinishedCall
+
+
+Listener = Callable[[CallEvent], None]
+
+
+class EventBus:
+    """Hands every event to every listener, at once and in order, inside this process."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` for every event from now on. It must not block."""
+        self._listeners.append(listener)
+
+    def publish(self, event: CallEvent) -> None:
+        """Hand an event to every listener. One that fails is logged and costs nobody else."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:  # it must not end a call
+                log.exception("listener failed", call_id=event.call_id, name=event.event.name)

@@ -1,0 +1,159 @@
+"""The log: one JSON object (or, on a terminal, one coloured line) for each thing worth telling.
+
+Which event is logged at which level is the table below; docs/logging.md prints it for operators.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from enum import StrEnum
+from typing import Any, TextIO
+
+import structlog
+from pydantic_core import to_jsonable_python
+
+from gateway.events import CallFailed, CallFinished
+from gateway.records import CallRecord
+from gateway.timeline import CallEvent, iso
+from sip.events import SipMessage, TransferEnded
+
+log = structlog.get_logger()
+
+LEVELS: Mapping[str, int] = {
+    CallFinished.name: logging.INFO,
+    TransferEnded.name: logging.INFO,
+    CallFailed.name: logging.ERROR,
+}
+"""Every other event is logged at DEBUG: the record keeps it anyway."""
+
+REDACTED = "[redacted]"
+_SECRET_KEYS = frozenset({"authorization", "proxy_authorization", "password", "secret", "token"})
+_DIGIT_KEYS = frozenset({"digit", "digits"})
+_CREDENTIALS = re.compile(r"(?im)((?:proxy-)?authorization\s*[:=]\s*)[^\r\n]+")
+
+
+class Format(StrEnum):
+    """How a line is written."""
+
+    AUTO = "auto"
+    """`console` on a terminal, `json` elsewhere."""
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class EventLog:
+    """A listener of the event bus that writes the log's lines about calls."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+
+    def __call__(self, stamped: CallEvent) -> None:
+        """Log one event, if its level is asked for."""
+        event = stamped.event
+        level = LEVELS.get(event.name, logging.DEBUG)
+        if level < self._level:
+            return
+        if isinstance(event, CallFinished):
+            fields = summary(event.call.record)
+        elif isinstance(event, SipMessage):
+            # The first line names the message; the whole of it is in the call's record.
+            first = event.text.partition("\r\n")[0]
+            fields = {"leg": event.leg, "direction": event.direction, "peer": event.peer}
+            fields["message"] = first
+        else:
+            fields = to_jsonable_python(event)
+        log.log(level, event.name, call_id=stamped.call_id, offset_ms=stamped.offset_ms, **fields)
+
+
+def summary(record: CallRecord) -> dict[str, Any]:
+    """A finished call in one line, with every important timestamp."""
+    fields: dict[str, Any] = {
+        "disposition": record.disposition,
+        "end": record.end,
+        "direction": record.direction,
+        "trunk": record.trunk,
+        "caller": record.caller,
+        "number": record.number,
+        "sip_call_id": record.sip_call_id,
+        "flow": record.flow,
+        "path": ",".join(record.path),
+        "started_at": iso(record.started_at),
+        "answered_at": None if record.answered_at is None else iso(record.answered_at),
+        "ended_at": iso(record.ended_at),
+        "duration_ms": round(record.duration * 1000),
+    }
+    if record.attempts:
+        fields["transfers"] = [
+            {
+                "attempt": attempt.id,
+                "method": attempt.method.value,
+                "target": attempt.target,
+                "outcome": attempt.outcome.value,
+                "code": attempt.code,
+                "verdict_ms": attempt.verdict_ms,
+                "talk_ms": attempt.talk_ms,
+            }
+            for attempt in record.attempts
+        ]
+    return fields
+
+
+def redact(
+    _logger: object, _method: str, entry: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """structlog processor: no credentials and no DTMF digits leave by the log."""
+    for key, value in entry.items():
+        entry[key] = _redacted(key, value)
+    return entry
+
+
+def _redacted(key: str, value: Any) -> Any:
+    name = key.lower().replace("-", "_")
+    if name in _SECRET_KEYS or name in _DIGIT_KEYS:
+        return REDACTED
+    if isinstance(value, str):
+        return _CREDENTIALS.sub(rf"\1{REDACTED}", value)
+    if isinstance(value, Mapping):
+        return {inner: _redacted(str(inner), part) for inner, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted("", part) for part in value]
+    return value
+
+
+def configure(level: int, format_: Format, stream: TextIO | None = None) -> None:
+    """Set up structlog, and send the standard library's loggers the same way."""
+    stream = stream or sys.stderr
+    console = format_ is Format.CONSOLE or (format_ is Format.AUTO and stream.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redact,
+    ]
+    render: list[structlog.typing.Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dumps)]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    # What libraries have to say below a warning is no operator's business.
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+
+
+def _dumps(entry: object, **_: object) -> str:
+    return json.dumps(entry, default=str, ensure_ascii=False)

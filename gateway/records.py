@@ -1,0 +1,83 @@
+"""The record that a finished call leaves behind, and the form its timeline is stored in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from gateway.timeline import CallEvent, flat
+from ivr.disposition import Disposition
+from ivr.result import EndReason
+from sip.events import MediaQuality
+from sip.outcome import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """Who called, what happened, and how it ended. Times are POSIX seconds."""
+
+    id: str
+    direction: str
+    """`inbound`: the call came from a trunk."""
+    trunk: str
+    caller: str
+    """User part of From."""
+    number: str
+    """What was dialled: user part of the request URI."""
+    sip_call_id: str
+    started_at: float
+    answered_at: float | None
+    """None: the call ended unanswered."""
+    ended_at: float
+    flow: str
+    path: tuple[str, ...]
+    """Names of the nodes, in the order they were entered."""
+    disposition: Disposition
+    end: EndReason
+    message: str
+    """What went wrong, where something did."""
+    attempts: tuple[Attempt, ...]
+    media: Mapping[str, MediaQuality]
+    """What the RTP of each leg was like, by leg: `caller`, `agent-1` …"""
+    events_dropped: int = 0
+    """Events in the middle of a very long timeline that were not kept."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds from INVITE to the end."""
+        return self.ended_at - self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedCall:
+    """A record together with its timeline."""
+
+    record: CallRecord
+    events: bytes
+    """JSON: `[[name, offset_ms, {fields}], …]`."""
+
+    def timeline(self) -> list[dict[str, object]]:
+        """The events as `CallEvent.as_dict` gives them."""
+        start = self.record.started_at
+        return [
+            flat(name, offset_ms, start + offset_ms / 1000, fields)
+            for name, offset_ms, fields in json.loads(self.events)
+        ]
+
+
+def encode_events(events: Sequence[CallEvent]) -> bytes:
+    """A timeline as `FinishedCall.events` holds it."""
+    return encode([(stamped.event.name, stamped.offset_ms, stamped.event) for stamped in events])
+
+
+def encode(value: object) -> bytes:
+    """JSON of plain values, dataclasses and enums."""
+    try:
+        return to_json(value, fallback=repr)
+    except PydanticSerializationError:
+        # A peer sent bytes that are no UTF-8; they must not cost the record.
+        text = json.dumps(to_jsonable_python(value, fallback=repr), ensure_ascii=False)
+        return text.encode("utf-8", "replace")

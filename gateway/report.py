@@ -1,0 +1,124 @@
+"""A call in plain text, for a terminal, a pipe or a ticket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway import ladder
+from gateway.api.models import CallDetail, EndedCall, LiveCall, TimelineEvent
+from sip.events import Direction, LegEnded, MediaQuality, SipMessage, TransferEnded
+from sip.outcome import Attempt
+
+NAME_WIDTH = 20
+MAX_DETAIL = 160
+"""Characters of one line's details: what is longer is in `--json`."""
+
+
+def facts(call: LiveCall | EndedCall) -> str:
+    """Who, when and what came of it; transfers with their evidence."""
+    rows = [
+        ("call", call.id),
+        ("state", call.state.value),
+        ("from", f"{call.caller} over {call.trunk} ({call.direction})"),
+        ("to", call.number),
+        ("SIP Call-ID", call.sip_call_id),
+        ("flow", call.flow),
+        ("started", _when(call.started_at)),
+        ("answered", _when(call.answered_at) if call.answered_at else "not answered"),
+    ]
+    if isinstance(call, LiveCall):
+        rows.append(("at node", call.node or "none yet"))
+        if call.handover is not None:
+            rows.append(("transfer", f"{call.handover.target}: {call.handover.status.value}"))
+        return _aligned(rows)
+    duration = (call.ended_at - call.started_at).total_seconds()
+    rows.append(("ended", f"{_when(call.ended_at)} after {duration:.1f} s"))
+    rows.append(("path", " > ".join(call.path) or "no node entered"))
+    rows.append(("disposition", call.disposition.value))
+    rows.append(("end", f"{call.end.value} {call.message}".strip()))
+    rows += [("transfer", describe_attempt(attempt)) for attempt in call.attempts]
+    for leg, quality in call.media.items():
+        if quality.codec:
+            rows.append((f"media {leg}", _quality(quality)))
+    return _aligned(rows)
+
+
+def timeline(rows: Sequence[TimelineEvent]) -> str:
+    """One line an event: milliseconds since the INVITE, its name, and what there is to know."""
+    lines = [f"{'ms':>8}  event"]
+    for row in rows:
+        fields: dict[str, Any] = dict(row.model_extra or {})
+        lines.append(f"{row.offset_ms:>8}  {row.name:<{NAME_WIDTH}} {_detail(row.name, fields)}")
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def sip_ladder(rows: Sequence[TimelineEvent]) -> str:
+    """The SIP messages of a timeline as a picture."""
+    return ladder.draw(ladder.arrows([row.model_dump() for row in rows]))
+
+
+def everything(call: CallDetail) -> str:
+    """Facts, timeline and ladder."""
+    return f"{facts(call.call)}\n{timeline(call.timeline)}\n{sip_ladder(call.timeline)}"
+
+
+def describe_attempt(attempt: Attempt) -> str:
+    """A transfer attempt with the evidence that explains its outcome."""
+    words = [f"{attempt.id} {attempt.method.value} {attempt.target}: {attempt.outcome.value}"]
+    if attempt.code is not None:
+        words.append(f"{attempt.code} {attempt.reason}".strip())
+    elif attempt.reason:
+        words.append(attempt.reason)
+    if attempt.sipfrags:
+        words.append(f"NOTIFY {' | '.join(attempt.sipfrags)}")
+    if attempt.timer is not None:
+        words.append(f"timer {attempt.timer}")
+    if attempt.retry_after is not None:
+        words.append(f"retry after {attempt.retry_after} s")
+    if attempt.bye_by is not None:
+        words.append(f"BYE by {attempt.bye_by.value}")
+    words.append(f"verdict after {attempt.verdict_ms} ms")
+    if attempt.talk_ms:
+        words.append(f"talked {attempt.talk_ms / 1000:.1f} s")
+    return ", ".join(words)
+
+
+def _detail(name: str, fields: dict[str, Any]) -> str:
+    if name == SipMessage.name:
+        arrow = "<-" if fields["direction"] == Direction.RECEIVED else "->"
+        return f"{fields['leg']} {arrow} {fields['peer']} {ladder.describe(fields['text'])}"
+    if name == TransferEnded.name:
+        attempt = fields["attempt"]
+        code = "" if attempt["code"] is None else f" {attempt['code']} {attempt['reason']}"
+        return (
+            f"{attempt['id']} {attempt['method']} {attempt['target']}: {attempt['outcome']}{code}"
+        )
+    if name == LegEnded.name:
+        fields = {key: value for key, value in fields.items() if key != "media"}
+    return _shortened(_plain(fields))
+
+
+def _plain(fields: Mapping[str, object]) -> str:
+    known = ((key, value) for key, value in fields.items() if value not in (None, "", {}, []))
+    return " ".join(f"{key}={value}" for key, value in known)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_DETAIL else f"{text[: MAX_DETAIL - 2]}.."
+
+
+def _quality(quality: MediaQuality) -> str:
+    return (
+        f"{quality.codec}, received {quality.rx_packets} lost {quality.rx_lost} "
+        f"jitter {quality.rx_jitter_ms:.1f} ms, sent {quality.tx_packets} "
+        f"lost {quality.tx_lost}, round trip {quality.rtt_ms:.0f} ms"
+    )
+
+
+def _when(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S.%f}"[:-3] + " UTC"
+
+
+def _aligned(rows: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{name:<12} {value}\n" for name, value in rows)

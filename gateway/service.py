@@ -1,0 +1,222 @@
+"""The running gateway: what it is made of, and how it starts, drains and stops.
+
+start   database ─ API ─ prompts ─ SIP        ready once SIP listens
+serve   until SIGTERM or SIGINT
+drain   new INVITEs get 503; calls in progress go on, for `drain` seconds at most
+stop    SIP, which hangs up what is left ─ records ─ database ─ API
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from config import secrets
+from config.configuration import Configuration
+from gateway import open_files
+from gateway.agent import Agent
+from gateway.api import app
+from gateway.api.keys import Access, Key
+from gateway.api.models import Readiness
+from gateway.api.server import ApiServer
+from gateway.call import RELEASE_LIMIT, CallSession
+from gateway.errors import PartEnded
+from gateway.events import CallFinished, EventBus
+from gateway.log import EventLog
+from gateway.metrics import Metrics
+from gateway.store import CallStore, default_url
+from gateway.timeline import CallEvent
+from ivr.ports import PromptSource
+
+log = structlog.get_logger()
+
+SESSION_LIMIT = RELEASE_LIMIT + 5
+"""Seconds a session may take to end once its leg was hung up."""
+HURRIED_LIMIT = 2.0
+"""The same after a second signal: the records are stored, unanswered BYEs are not waited for."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stage(StrEnum):
+    """Where the gateway is in its life."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+class Prompts(PromptSource, Protocol):
+    """The prompts of the flows, and the work that makes them ready."""
+
+    async def prepare(self) -> None:
+        """Render every prompt of the flows. Raises `PromptError`."""
+
+
+class Gateway:
+    """One gateway process."""
+
+    def __init__(
+        self, configuration: Configuration, agent: Agent, prompts: Prompts, log_level: int
+    ) -> None:
+        settings = configuration.settings
+        self._configuration = configuration
+        self._agent = agent
+        self._prompts = prompts
+        self.store = CallStore(settings.database or default_url(settings.data))
+        self.metrics = Metrics(agent.counters, self.store)
+        self._bus = EventBus()
+        for listener in (EventLog(log_level), self.metrics, self._keep_record):
+            self._bus.subscribe(listener)
+        keys = [
+            Key.of(key.name, secrets.resolve(key.secret), Access(key.scope))
+            for key in settings.api.keys
+        ]
+        self._api = ApiServer(app.build(self, keys), str(settings.api.address), settings.api.port)
+        self._calls: dict[str, CallSession] = {}
+        self._sessions: set[asyncio.Task[None]] = set()
+        self._parts: list[asyncio.Task[None]] = []
+        self._asked_to_stop = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._hurry = False
+        self.stage = Stage.STARTING
+
+    @property
+    def calls(self) -> Mapping[str, CallSession]:
+        """The calls in progress, by id."""
+        return self._calls
+
+    def readiness(self) -> Readiness:
+        """Whether new calls are taken, and what an operator should know."""
+        problem = self.store.problem
+        return Readiness(
+            ready=self.stage is Stage.SERVING,
+            reasons=[] if self.stage is Stage.SERVING else [self.stage.value],
+            warnings=[] if problem is None else [f"records are not being written: {problem}"],
+        )
+
+    async def run(self) -> None:
+        """Start, serve until a signal, drain, stop.
+
+        Raises:
+            StoreError, ApiBindError, PromptError, SipError: a part cannot be had.
+            PartEnded: a part ended by itself.
+        """
+        with self._signals():
+            try:
+                await self.start()
+                await self.serve()
+                await self.drain()
+            finally:
+                await self.stop()
+
+    async def start(self) -> None:
+        """Open everything; return when calls are taken. Raises as `run`; `stop` is due then too."""
+        began = time.monotonic()
+        settings = self._configuration.settings
+        files = open_files.raise_limit(settings.sip.max_calls)
+        await self.store.open()
+        self._parts.append(await self._api.open())
+        await self._prompts.prepare()
+        await self._agent.start()
+        self._parts.append(asyncio.create_task(self._take_calls(), name="take calls"))
+        self._parts.append(asyncio.create_task(self.metrics.watch_loop(), name="watch loop"))
+        self.stage = Stage.SERVING
+        log.info(
+            "gateway ready",
+            sip=[f"{at.transport}:{at.address}:{at.port}" for at in settings.sip.listen],
+            api=self._api.url,
+            configuration=str(self._configuration.path),
+            max_calls=settings.sip.max_calls,
+            open_files=files,
+            start_ms=round((time.monotonic() - began) * 1000),
+        )
+
+    async def serve(self) -> None:
+        """Take calls until asked to stop. Raises `PartEnded` when a part ends by itself."""
+        asked = asyncio.create_task(self._asked_to_stop.wait(), name="asked to stop")
+        done, _ = await asyncio.wait((asked, *self._parts), return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        for part in done - {asked}:
+            log.error("part ended", part=part.get_name(), exc_info=part.exception())
+            raise PartEnded(f"`{part.get_name()}` ended by itself; the log has the reason")
+
+    async def drain(self) -> None:
+        """Refuse new calls, and wait for those in progress as long as the configuration allows."""
+        self.stage = Stage.DRAINING
+        limit = self._configuration.settings.drain
+        log.info("gateway draining", calls=len(self._sessions), seconds=limit)
+        await self._agent.drain()
+        if self._sessions and not self._hurry:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), limit)
+
+    async def stop(self) -> None:
+        """Hang up what is left, store every record, and close. Safe after a `start` that failed."""
+        self.stage = Stage.STOPPED
+        log.info("gateway stopping", calls=len(self._sessions))
+        await self._agent.stop()
+        await self._see_sessions_off()
+        await self.store.close()
+        await self._api.close()
+        for part in self._parts:
+            part.cancel()
+        await asyncio.gather(*self._parts, return_exceptions=True)
+        log.info("gateway stopped", records=self.store.written, lost=self.store.lost)
+
+    async def _take_calls(self) -> None:
+        async for leg in self._agent.inbound():
+            session = CallSession(leg, self._configuration, self._prompts, self._bus.publish)
+            self._calls[leg.id] = session
+            task = asyncio.create_task(session.run(), name=f"call {leg.id}")
+            self._sessions.add(task)
+            task.add_done_callback(partial(self._call_over, leg.id))
+
+    def _call_over(self, call_id: str, task: asyncio.Task[None]) -> None:
+        self._sessions.discard(task)
+        del self._calls[call_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("session failed", call_id=call_id, exc_info=error)
+        if not self._sessions and self.stage is not Stage.SERVING:
+            self._drained.set()
+
+    def _keep_record(self, stamped: CallEvent) -> None:
+        if isinstance(stamped.event, CallFinished):
+            self.store.put(stamped.event.call)
+
+    async def _see_sessions_off(self) -> None:
+        """Wait until every session has made its record; their legs have been hung up."""
+        if not self._sessions:
+            return
+        limit = HURRIED_LIMIT if self._hurry else SESSION_LIMIT
+        _, late = await asyncio.wait(self._sessions, timeout=limit)
+        for session in late:
+            session.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGTERM or SIGINT asks to stop, the second cuts the draining short."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.ask_to_stop)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def ask_to_stop(self) -> None:
+        """Drain, then stop; asked twice, stop at once."""
+        self._hurry = self._asked_to_stop.is_set()
+        self._asked_to_stop.set()
+        if self._hurry:
+            self._drained.set()
