@@ -29,7 +29,9 @@ PyObject *sh_call_state(pjsua_call_id id)
     if (!dlg)
         Py_RETURN_NONE;
     state = call->inv ? (int)call->inv->state : (int)PJSIP_INV_STATE_NULL;
-    if (call->inv && state >= PJSIP_INV_STATE_DISCONNECTED) {
+    if (call->hanging_up) /* reported before BYE or CANCEL leaves: the INVITE session lags behind */
+        state = PJSIP_INV_STATE_DISCONNECTED;
+    if (call->inv && call->inv->state >= PJSIP_INV_STATE_DISCONNECTED) {
         code = (int)call->inv->cause;
         text = &call->inv->cause_text;
     } else {

@@ -28,6 +28,13 @@ static pj_str_t as_pj_str(const char *text, Py_ssize_t length)
     return result;
 }
 
+static PyObject *log_errors_only(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    pj_log_set_level(1);
+    Py_RETURN_NONE;
+}
+
 static PyObject *register_modules(PyObject *self, PyObject *unused)
 {
     pjsip_endpoint *endpt = pjsua_get_pjsip_endpt();
@@ -341,6 +348,7 @@ static PyObject *player_finished(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
+    {"log_errors_only", log_errors_only, METH_NOARGS, "Quiet PJLIB; before libCreate."},
     {"register_modules", register_modules, METH_NOARGS, "Join PJSIP; once, after libInit."},
     {"drain_events", drain_events, METH_NOARGS,
      "[(kind, monotonic seconds, Call-ID, number, text, text)] since the last call."},

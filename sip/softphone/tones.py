@@ -18,16 +18,16 @@ import soundfile
 from sip.audio import Pcm
 
 WINDOW = 0.05
-"""Seconds that are judged at once: 20 Hz apart is the closest pair it can tell."""
+"""Seconds that are judged at once: tones 15 Hz apart can be told, closer ones cannot."""
 
 SILENCE_DBFS = -50.0
 """Below it a window counts as silence. G.711 renders digital silence as at most -72 dBFS."""
 
-TONE_SHARE = 0.6
-"""Part of a window's energy that the frequency must carry; speech stays far below."""
+TONE_SHARE = 0.8
+"""Part of a window's energy that the frequency must carry; speech and music stay below."""
 
-TONES = (440, 554, 660, 880, 1100)
-"""Hz. The frequencies that our own peers send; none is a harmonic of speech for a whole window."""
+TONES = (425, *range(440, 1761, 55))
+"""Hz. Europe's ringing tone, and 440 with steps of 55 for peers and prompts: apart far enough."""
 
 SOUND = "sound"
 SILENCE = "silence"
@@ -109,7 +109,7 @@ def sounds_of(
     size = round(rate * WINDOW)
     windows = samples[: samples.size // size * size].reshape(-1, size)
     energy = np.mean(windows**2, axis=1)
-    # A sine of amplitude A at the bin has |sum|/size = A/2 and mean square A²/2.
+    # A sine of amplitude A at the frequency has |sum|/size = A/2 and mean square A²/2.
     phase = np.exp(-2j * np.pi * np.outer(np.arange(size) / rate, tones))
     shares = 2 * np.abs(windows @ phase / size) ** 2 / np.maximum(energy, 1e-12)[:, None]
     best = shares.argmax(axis=1)

@@ -1,0 +1,387 @@
+"""The SIP agent: trunks in, calls out. The one door between the gateway and SIP.
+
+An INVITE passes the gate (sip/native/gate.c), finds its flow by the trunk's routes, and comes out
+of `inbound()` as a leg. Transfers of a leg are carried out here, because they may dial another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import assert_never
+
+import structlog
+
+from config.errors import Undialable
+from config.routing import flow_for
+from config.rules import allowed, destination_uri
+from config.settings import Settings
+from config.uri import parse_proxy, parse_uri
+from sip.engine import Engine, WireEvent
+from sip.errors import EngineError
+from sip.events import Direction
+from sip.frame_pump import PortCounters
+from sip.leg import CALLER, Leg, LegInfo
+from sip.message import Message, address, user_part
+from sip.names import UnresolvedHost, with_address
+from sip.order import TransferOrder
+from sip.outcome import Attempt, Method, Outcome
+from sip.pj_account import NO_CALL, PjAccount, account_configuration
+from sip.pj_call import Happening, PjCall, add_headers, call_parameters
+from sip.pjsip import native, pj
+from sip.transfer.bye import by_bye
+from sip.transfer.evidence import Evidence
+from sip.transfer.invite import by_invite
+from sip.transfer.refer import by_refer
+
+log = structlog.get_logger(__name__)
+
+# How long `stop` waits for the legs it hangs up: the BYE limit of a leg, and a little.
+STOP_LIMIT = 3.0
+
+DIRECT = ""
+"""Name of the account for URIs that are dialled without a trunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the SIP side has seen; all but the first two only grow."""
+
+    legs_active: int
+    bot_ports_active: int
+    gate_admitted: int
+    gate_refused_source: int
+    gate_refused_shape: int
+    gate_refused_method: int
+    gate_refused_draining: int
+    gate_refused_limit: int
+    gate_refused_transfer: int
+    wire_events_dropped: int
+    clock_ticks: int
+    clock_late_ticks: int
+    pump_rx_frames: int
+    pump_rx_dropped: int
+    pump_tx_bytes: int
+    pump_tx_dropped_bytes: int
+    pump_tx_underruns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationState:
+    """How a trunk's registration stands."""
+
+    trunk: str
+    code: int
+    """SIP status of the last answer; 0: none yet."""
+    reason: str
+    expires: int
+    """Seconds granted; 0: not registered."""
+
+
+class SipAgent:
+    """One SIP endpoint with its trunks. Made once per process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine = Engine(settings.sip, self._saw)
+        self._accounts: dict[str, PjAccount] = {}
+        self._legs: dict[str, Leg] = {}
+        self._by_call_id: dict[str, Leg] = {}
+        self._arrived: asyncio.Queue[Leg] = asyncio.Queue()
+        self._registrations: dict[str, RegistrationState] = {}
+        self._sources: list[tuple[int, int, int]] = []
+        self._next_agent: dict[str, int] = {}
+
+    @property
+    def legs(self) -> Mapping[str, Leg]:
+        """All live legs by id."""
+        return MappingProxyType(self._legs)
+
+    async def start(self) -> None:
+        """Bind, register, and let calls in.
+
+        Raises:
+            BindError: an address and port cannot be listened on.
+            EngineError: PJSIP does not start, or a trunk's host has no address.
+        """
+        hops = await self._next_hops()
+        self._engine.start()
+        try:
+            self._open_accounts(hops)
+        except pj.Error as error:
+            self._engine.stop()
+            raise EngineError(f"PJSIP refuses an account: {error.reason}") from error
+        self._set_gate(draining=False)
+
+    async def inbound(self) -> AsyncIterator[Leg]:
+        """Callers' legs, unanswered, each with the flow its route selected."""
+        while True:
+            yield await self._arrived.get()
+
+    async def drain(self) -> None:
+        """Answer new INVITEs and OPTIONS with 503 from now on; calls in progress go on."""
+        self._set_gate(draining=True)
+
+    async def stop(self) -> None:
+        """Hang up what is left, then take PJSIP down."""
+        if not self._engine.running:
+            return
+        self._set_gate(draining=True)
+        legs = list(self._legs.values())
+        for leg in legs:
+            leg.release()
+        if legs:
+            await asyncio.wait(
+                [asyncio.ensure_future(leg.wait_ended()) for leg in legs], timeout=STOP_LIMIT
+            )
+        for account in self._accounts.values():
+            account.shutdown()
+            pj.Account.__swig_destroy__(account)
+        self._accounts.clear()
+        self._engine.stop()
+
+    def counters(self) -> Counters:
+        """What the SIP side has seen so far."""
+        clock = self._engine.clock
+        pump: PortCounters = self._engine.pump.counters
+        return Counters(
+            legs_active=len(self._legs),
+            bot_ports_active=self._engine.pump.open_ports,
+            wire_events_dropped=native.events_dropped(),
+            clock_ticks=clock.ticks,
+            clock_late_ticks=clock.late,
+            **{f"gate_{name}": count for name, count in native.gate_counters().items()},
+            **{f"pump_{name}": count for name, count in asdict(pump).items()},
+        )
+
+    def registrations(self) -> list[RegistrationState]:
+        """The trunks that register, and how they stand."""
+        return list(self._registrations.values())
+
+    # -- trunks ---------------------------------------------------------------------------------
+
+    async def _next_hops(self) -> dict[str, str]:
+        hops: dict[str, str] = {}
+        for name, trunk in self._settings.trunks.items():
+            if trunk.next_hop is not None:
+                try:
+                    hops[name] = await with_address(parse_proxy(trunk.next_hop))
+                except UnresolvedHost as error:
+                    raise EngineError(f"trunk {name}: {error}") from error
+        return hops
+
+    def _open_accounts(self, hops: dict[str, str]) -> None:
+        listen = self._engine.listening[0]
+        host = f"{listen.address}:{listen.port}"
+        rtp = self._settings.sip.rtp
+        networks = []
+        for name, trunk in [(DIRECT, None), *self._settings.trunks.items()]:
+            hop = hops.get(name)
+            account = PjAccount(name, self._invited, self._registered)
+            if trunk is not None and trunk.registration is not None:
+                self._registrations[name] = RegistrationState(name, 0, "", 0)
+            account.create(account_configuration("switchhook", host, rtp, trunk, hop))
+            self._accounts[name] = account
+            if trunk is None:
+                continue
+            for network in trunk.sources:
+                mask, base = int(network.netmask), int(network.network_address)
+                networks.append((network.prefixlen, base, mask, account.getId()))
+            if trunk.registration is not None and hop is not None:
+                own = int.from_bytes(bytes(map(int, parse_uri(hop).host.split("."))))
+                networks.append((32, own, 0xFFFFFFFF, account.getId()))
+        networks.sort(reverse=True)  # the gate takes the first that matches
+        self._sources = [(base, mask, account_id) for _, base, mask, account_id in networks]
+
+    def _set_gate(self, *, draining: bool) -> None:
+        sip = self._settings.sip
+        native.gate_replace(self._sources, draining, sip.unknown_source == "drop", sip.max_calls)
+
+    def _registered(self, trunk: str, code: int, reason: str, expires: int) -> None:
+        def note() -> None:
+            self._registrations[trunk] = RegistrationState(trunk, code, reason, expires)
+            if expires:
+                log.info("registered", trunk=trunk, expires=expires)
+            else:
+                log.warning("registration failed", trunk=trunk, code=code, reason=reason)
+
+        self._engine.post(note)
+
+    # -- calls in -------------------------------------------------------------------------------
+
+    def _invited(self, trunk: str, pj_id: int, text: str, source: str) -> None:
+        """Inside PJSIP's callback: make the call object and its leg; the rest comes later."""
+        message = Message(text)
+        leg_id = secrets.token_hex(8)
+        call = PjCall(self._accounts[trunk], pj_id, self._reporter(leg_id))
+        number = user_part(message.request_uri)
+        configured = self._settings.trunks.get(trunk)
+        flow = flow_for(number, configured) if configured is not None else None
+        info = LegInfo(
+            direction=Direction.RECEIVED,
+            trunk=trunk,
+            flow=flow or "",
+            from_uri=address(message.header("From")),
+            to_uri=address(message.header("To")),
+            caller=user_part(message.header("From")),
+            number=number,
+            sip_call_id=message.header("Call-ID"),
+            source=source,
+            headers=_let_through(message, configured.headers if configured else []),
+        )
+        leg = self._new_leg(leg_id, CALLER, info)
+        leg.begin(call)
+        self._engine.post(partial(self._route, leg))
+
+    def _route(self, leg: Leg) -> None:
+        if leg.gone:
+            return
+        if leg.info.flow:
+            self._arrived.put_nowait(leg)
+            return
+        log.warning("no route", trunk=leg.info.trunk, number=leg.info.number, to=leg.info.to_uri)
+        leg.reject(404)
+
+    def _new_leg(self, leg_id: str, label: str, info: LegInfo) -> Leg:
+        leg = Leg(
+            leg_id, label, info, engine=self._engine, carry_out=self._transfer, on_end=self._ended
+        )
+        self._legs[leg_id] = leg
+        if info.sip_call_id:
+            self._by_call_id[info.sip_call_id] = leg
+        return leg
+
+    def _reporter(self, leg_id: str) -> partial[None]:
+        return partial(self._report, leg_id)
+
+    def _report(self, leg_id: str, what: Happening) -> None:
+        """Inside PJSIP's callbacks: queue what they copied."""
+        self._engine.post(partial(self._happened, leg_id, what))
+
+    def _happened(self, leg_id: str, what: Happening) -> None:
+        if (leg := self._legs.get(leg_id)) is not None:
+            leg.happened(what)
+
+    def _saw(self, event: WireEvent) -> None:
+        if (leg := self._by_call_id.get(event[2])) is not None:
+            leg.saw(event)
+
+    def _ended(self, leg: Leg) -> None:
+        self._legs.pop(leg.id, None)
+        self._next_agent.pop(leg.id, None)
+        if self._by_call_id.get(leg.info.sip_call_id) is leg:
+            del self._by_call_id[leg.info.sip_call_id]
+
+    # -- transfers ------------------------------------------------------------------------------
+
+    async def _transfer(self, caller: Leg, order: TransferOrder) -> Attempt:
+        try:
+            uri = destination_uri(order.target, self._settings.trunks)
+        except Undialable as error:
+            evidence = Evidence(order, order.target.destination, caller.emit)
+            return evidence.conclude(Outcome.BLOCKED, reason=str(error))
+        evidence = Evidence(order, uri, caller.emit)
+        verdict = allowed(order.target.destination, self._settings)
+        if not verdict.allowed:
+            reason = f"{order.target.destination} {verdict.reason}"
+            return evidence.conclude(Outcome.BLOCKED, reason=reason)
+        match order.method:
+            case Method.INVITE:
+                return await self._by_invite(caller, order, uri, evidence)
+            case Method.REFER:
+                timers = self._settings.trunks[caller.info.trunk].refer
+                return await by_refer(caller, order, uri, timers, evidence)
+            case Method.BYE:
+                return await by_bye(caller, order, uri, evidence)
+            case _:
+                assert_never(order.method)
+
+    async def _by_invite(
+        self, caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
+    ) -> Attempt:
+        if len(self._legs) >= self._settings.sip.max_calls:
+            return evidence.conclude(Outcome.BLOCKED, reason="as many legs as max_calls allows")
+        trunk = order.target.trunk or DIRECT
+        target_uri = uri
+        try:
+            if not self._has_next_hop(trunk):
+                target_uri = await with_address(parse_uri(uri))
+        except UnresolvedHost as error:
+            return evidence.conclude(Outcome.NETWORK_FAILURE, reason=str(error))
+
+        async def dial() -> Leg:
+            return self._dial(caller, uri, target_uri, trunk, order.headers)
+
+        return await by_invite(caller, order, dial, evidence)
+
+    def _has_next_hop(self, trunk: str) -> bool:
+        configured = self._settings.trunks.get(trunk)
+        return configured is not None and configured.next_hop is not None
+
+    def _dial(
+        self, caller: Leg, uri: str, target_uri: str, trunk: str, headers: Mapping[str, str]
+    ) -> Leg:
+        """Send an INVITE. A leg that could not even send it has failed when this returns."""
+        number = self._next_agent[caller.id] = self._next_agent.get(caller.id, 0) + 1
+        label = f"agent-{number}"
+        leg_id = f"{caller.id}/{label}"
+        account = self._accounts[trunk]
+        call = PjCall(account, NO_CALL, self._reporter(leg_id))
+        parameters = call_parameters()
+        add_headers(parameters.txOption, headers.items())
+        from_user = self._caller_id(caller, trunk)
+        listen = self._engine.listening[0]
+        if from_user and not self._registers(trunk):
+            parameters.txOption.localUri = f"<sip:{from_user}@{listen.address}:{listen.port}>"
+        if target_uri != uri:
+            parameters.txOption.targetUri = target_uri
+        parameters.opt.audioCount = 1
+        parameters.opt.videoCount = 0
+        failure = ""
+        try:
+            call.makeCall(uri, parameters)
+        except pj.Error as error:
+            failure = str(error.reason)
+        state = None if failure else native.call_state(call.getId())
+        info = LegInfo(
+            direction=Direction.SENT,
+            trunk=trunk,
+            flow="",
+            from_uri=str(account.getInfo().uri),
+            to_uri=uri,
+            caller=from_user,
+            number=user_part(uri),
+            sip_call_id=state[3] if state else "",
+            source="",
+        )
+        leg = self._new_leg(leg_id, label, info)
+        leg.subscribe(caller.emit)
+        leg.begin(call)
+        if state is None:
+            leg.fail(failure or "the INVITE could not be sent")
+        self._engine.soon()
+        return leg
+
+    def _caller_id(self, caller: Leg, trunk: str) -> str:
+        configured = self._settings.trunks.get(trunk)
+        own = configured.caller_id if configured is not None else None
+        return own or caller.info.caller
+
+    def _registers(self, trunk: str) -> bool:
+        configured = self._settings.trunks.get(trunk)
+        return configured is not None and configured.registration is not None
+
+
+def _let_through(message: Message, patterns: list[str]) -> dict[str, str]:
+    """The headers that the trunk's patterns name; repeated ones are joined (RFC 3261 7.3.1)."""
+    found: dict[str, str] = {}
+    wanted = [pattern.lower() for pattern in patterns]
+    for name, value in message.headers:
+        lower = name.lower()
+        if any(lower == w or (w.endswith("*") and lower.startswith(w[:-1])) for w in wanted):
+            found[name] = f"{found[name]}, {value}" if name in found else value
+    return found

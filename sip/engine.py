@@ -1,0 +1,209 @@
+"""PJSIP inside the asyncio loop: no thread of Python's, no callback that does anything.
+
+SIP is polled on the loop's thread: its epoll handle is a reader of the loop, a 10 ms timer serves
+its timers. Callbacks only queue plain values; the queue is worked off after PJSIP has returned. So
+nothing of the product ever runs inside a PJSIP callback (docs/decisions/0002).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from config.settings import Listen, Sip, Transport
+from sip.errors import BindError, EngineError
+from sip.frame_pump import FramePump
+from sip.leg_audio import BRIDGE_RATE
+from sip.pjsip import native, pj
+from sip.players import Players
+
+log = structlog.get_logger(__name__)
+
+# PJSIP's own timers have a resolution of 10 ms; polling more often would find nothing.
+TIMER_INTERVAL = 0.010
+
+# G.711 everywhere in telephony; what else the build knows stays off until it is asked for.
+CODECS = ("PCMA/8000", "PCMU/8000")
+
+# Ports on the bridge for each leg: the call, two players and a bot.
+PORTS_PER_LEG = 4
+
+WireEvent = tuple[int, float, str, int, str, str]
+"""(kind, monotonic seconds, Call-ID, number, text, text): sip/native/events.c."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaClock:
+    """The thread that runs the bridge: 20 ms ticks, those over 100 ms late, and its busy time."""
+
+    ticks: int
+    late: int
+    busy_seconds: float
+
+
+class Engine:
+    """PJSIP's life from start to stop, and its place in the loop. One per process."""
+
+    def __init__(self, settings: Sip, on_wire: Callable[[WireEvent], None]) -> None:
+        self._settings = settings
+        self._on_wire = on_wire
+        self._endpoint: Any = None
+        self._queue: deque[Callable[[], None]] = deque()
+        self._drain_planned = False
+        self._sip_fd = -1
+        self._clock_fd = -1
+        self._timer: asyncio.TimerHandle | None = None
+        self.players = Players()
+        self.pump = FramePump()
+        self.listening: list[Listen] = []
+        """Where SIP is spoken, with the real port where 0 was asked for."""
+
+    @property
+    def running(self) -> bool:
+        """Whether PJSIP may be called."""
+        return self._endpoint is not None
+
+    def start(self) -> None:
+        """Bring PJSIP up: transports bound, codecs chosen, the media clock ticking.
+
+        Raises:
+            BindError: an address and port are taken or not ours.
+            EngineError: PJSIP does not start.
+        """
+        self._loop = asyncio.get_running_loop()
+        native.log_errors_only()
+        self._endpoint = endpoint = pj.Endpoint()
+        try:
+            endpoint.libCreate()
+            endpoint.libInit(self._configuration())
+            native.register_modules()
+            self.listening = [self._listen(listen) for listen in self._settings.listen]
+            endpoint.libStart()
+            self._choose_codecs()
+            self._clock_fd = native.clock_start()
+        except (pj.Error, OSError) as error:
+            self._destroy()
+            raise EngineError(f"PJSIP does not start: {_reason(error)}") from error
+        except BindError:
+            self._destroy()
+            raise
+        handle = endpoint.libGetSipIoqueueHandle()
+        self._sip_fd = ctypes.c_int.from_address(int(handle)).value
+        self._loop.add_reader(self._sip_fd, self._poll)
+        self._loop.add_reader(self._clock_fd, self._tick)
+        self._on_timer()
+
+    def stop(self) -> None:
+        """Take PJSIP down. Every leg has ended before and every pj object is destroyed."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for fd in (self._sip_fd, self._clock_fd):
+            if fd >= 0:
+                self._loop.remove_reader(fd)
+        self._poll()
+        native.clock_stop()
+        self._destroy()
+
+    def post(self, work: Callable[[], None]) -> None:
+        """Do this after PJSIP has returned to the loop. The one thing a callback may call."""
+        self._queue.append(work)
+        self.soon()
+
+    def soon(self) -> None:
+        """Something was asked of PJSIP outside its polling: look at what it queued."""
+        if not self._drain_planned:
+            self._drain_planned = True
+            self._loop.call_soon(self._drain)
+
+    @property
+    def clock(self) -> MediaClock:
+        """How the media clock is doing."""
+        ticks, late, busy_ns = native.clock_counters()
+        return MediaClock(ticks, late, busy_ns / 1e9)
+
+    def _configuration(self) -> Any:
+        config = pj.EpConfig()
+        config.uaConfig.threadCnt = 0
+        config.uaConfig.mainThreadOnly = True
+        config.uaConfig.maxCalls = self._settings.max_calls
+        config.uaConfig.userAgent = self._settings.user_agent
+        config.medConfig.threadCnt = 1
+        config.medConfig.clockRate = BRIDGE_RATE
+        config.medConfig.sndClockRate = BRIDGE_RATE
+        config.medConfig.audioFramePtime = 20
+        config.medConfig.maxMediaPorts = self._settings.max_calls * PORTS_PER_LEG
+        config.medConfig.noVad = True
+        config.medConfig.ecTailLen = 0
+        config.logConfig.level = 1
+        config.logConfig.consoleLevel = 1
+        config.logConfig.msgLogging = 0
+        return config
+
+    def _listen(self, listen: Listen) -> Listen:
+        config = pj.TransportConfig()
+        config.boundAddress = str(listen.address)
+        config.publicAddress = str(listen.address)
+        config.port = listen.port
+        kind = (
+            pj.PJSIP_TRANSPORT_TCP if listen.transport is Transport.TCP else pj.PJSIP_TRANSPORT_UDP
+        )
+        try:
+            transport = self._endpoint.transportCreate(kind, config)
+        except pj.Error as error:
+            raise BindError(
+                listen.transport.value, str(listen.address), listen.port, _reason(error)
+            ) from error
+        info = self._endpoint.transportGetInfo(transport)
+        port = int(info.localName.rpartition(":")[2])
+        return listen.model_copy(update={"port": port})
+
+    def _choose_codecs(self) -> None:
+        for codec in self._endpoint.codecEnum2():
+            self._endpoint.codecSetPriority(codec.codecId, 0)
+        for priority, codec_id in enumerate(reversed(CODECS), start=1):
+            self._endpoint.codecSetPriority(codec_id, 128 + priority)
+
+    def _on_timer(self) -> None:
+        self._timer = self._loop.call_later(TIMER_INTERVAL, self._on_timer)
+        self._poll()
+
+    def _poll(self) -> None:
+        while self._endpoint.libHandleEvents(0) > 0:
+            pass
+        self._drain()
+
+    def _drain(self) -> None:
+        self._drain_planned = False
+        for event in native.drain_events():
+            self._guard(self._on_wire, event)
+        while self._queue:
+            self._guard(self._queue.popleft())
+
+    def _tick(self) -> None:
+        os.read(self._clock_fd, 8)
+        self._guard(self.players.tick)
+        self._guard(self.pump.tick)
+
+    @staticmethod
+    def _guard(work: Callable[..., None], *arguments: object) -> None:
+        # One call's bug must not stop the others' signalling.
+        try:
+            work(*arguments)
+        except Exception:
+            log.exception("error after a PJSIP event")
+
+    def _destroy(self) -> None:
+        endpoint, self._endpoint = self._endpoint, None
+        endpoint.libDestroy()
+        type(endpoint).__swig_destroy__(endpoint)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", "") or error)

@@ -1,0 +1,338 @@
+"""A leg: one SIP dialog with one party, as the rest of the product holds it.
+
+A leg outlives PJSIP's call object: it reports its end only when the response to our BYE has been
+seen or waited for, so that the record shows how the dialog really ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from sip.audio import Pcm
+from sip.engine import Engine, WireEvent
+from sip.errors import CallEnded
+from sip.events import (
+    Direction,
+    DtmfReceived,
+    Event,
+    HoldChanged,
+    LegAnswered,
+    LegEnded,
+    LegProgress,
+    LegStarted,
+    MediaQuality,
+    MediaStarted,
+)
+from sip.frame_pump import AudioPort
+from sip.leg_audio import LegAudio
+from sip.order import TransferOrder
+from sip.outcome import Attempt, Side
+from sip.pj_call import (
+    DigitReceived,
+    Happening,
+    InviteState,
+    MediaChanged,
+    PjCall,
+    StateChanged,
+    StreamEnded,
+    call_parameters,
+)
+from sip.pjsip import native
+from sip.wire import Wire
+
+log = structlog.get_logger(__name__)
+
+# Seconds to wait for the response to our BYE: four retransmissions of RFC 3261's T1. A peer that is
+# silent for so long is gone, and the record should not wait Timer F's 32 s for it.
+BYE_RESPONSE_LIMIT = 2.0
+
+# Events kept for late subscribers: an INVITE to its BYE takes about twenty.
+MAX_HISTORY = 512
+
+CALLER = "caller"
+"""The label of the leg that a trunk dialled in on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegInfo:
+    """What is known of a leg from its INVITE."""
+
+    direction: Direction
+    trunk: str
+    """Name of the trunk; empty for a URI that was dialled directly."""
+    flow: str
+    """The flow that the trunk's route selected; empty for an outbound leg."""
+    from_uri: str
+    to_uri: str
+    caller: str
+    """User part of From."""
+    number: str
+    """What was dialled: user part of the request URI."""
+    sip_call_id: str
+    source: str
+    """`address:port` of the peer; empty for an outbound leg."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Received headers that the trunk lets through."""
+
+
+class Leg:
+    """One party. Made by `SipAgent`; satisfies `ivr.ports.CallerCall`."""
+
+    def __init__(
+        self,
+        leg_id: str,
+        label: str,
+        info: LegInfo,
+        *,
+        engine: Engine,
+        carry_out: Callable[[Leg, TransferOrder], Awaitable[Attempt]],
+        on_end: Callable[[Leg], None],
+    ) -> None:
+        self.id = leg_id
+        self.label = label
+        self.info = info
+        self.answered = False
+        self.held = False
+        self.rang = False
+        """Whether an outbound leg got a 180 or 183."""
+        self.audio = LegAudio(engine.players, engine.pump)
+        self.wire = Wire(label, self.emit)
+        self.cancel_requested: asyncio.Future[None] | None = None
+        """Set by the transfer that is waiting for its verdict; its result cancels it."""
+        self._engine = engine
+        self._carry_out = carry_out
+        self._on_end = on_end
+        self._call: PjCall | None = None
+        self._started = time.monotonic()
+        self._listeners: list[Callable[[Event], None]] = []
+        self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
+        self._quality = MediaQuality()
+        self._answering = False
+        self._ended_by: Side | None = None
+        self._disconnected: StateChanged | None = None
+        loop = asyncio.get_running_loop()
+        self._confirmed: asyncio.Future[None] = loop.create_future()
+        self._audible: asyncio.Future[None] = loop.create_future()
+        self._ended: asyncio.Future[LegEnded] = loop.create_future()
+
+    # -- what happens ---------------------------------------------------------------------------
+
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        """Replay what happened so far into `listener`, then call it for each event, on the loop."""
+        for event in list(self._history):
+            listener(event)
+        self._listeners.append(listener)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happened and happens on this leg, to its end."""
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        self.subscribe(queue.put_nowait)
+        try:
+            while True:
+                event = await queue.get()
+                yield event
+                if isinstance(event, LegEnded) and event.leg == self.label:
+                    return
+        finally:
+            self._listeners.remove(queue.put_nowait)
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody who watches this leg."""
+        self._history.append(event)
+        for listener in self._listeners:
+            listener(event)
+
+    async def wait_ended(self) -> LegEnded:
+        """Return when the leg is gone."""
+        return await asyncio.shield(self._ended)
+
+    async def wait_confirmed(self) -> None:
+        """Return when the far end has answered. Raises CallEnded if it never does."""
+        await asyncio.shield(self._confirmed)
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be asked of this leg any more."""
+        return self._disconnected is not None
+
+    @property
+    def pj_id(self) -> int:
+        """PJSIP's id of the call, for use at once. Raises CallEnded."""
+        return int(self._alive().getId())
+
+    # -- what can be done -----------------------------------------------------------------------
+
+    def ring(self, code: int = 180) -> None:
+        """Send a provisional response, 101 to 199. Raises CallEnded."""
+        self._alive().answer(call_parameters(code))
+        self._engine.soon()
+
+    async def answer(self) -> None:
+        """Answer with 200, if that has not happened yet; return when audio can flow.
+
+        Raises:
+            CallEnded: the caller is gone, or shares no codec with us.
+        """
+        call = self._alive()
+        if not self._answering:
+            self._answering = True
+            call.answer(call_parameters(200))
+            self._engine.soon()
+        await asyncio.shield(self._audible)
+
+    def reject(self, code: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Refuse the INVITE with a final status, 300 to 699. Raises CallEnded."""
+        call = self._alive()
+        self._ended_by = Side.GATEWAY
+        call.answer(call_parameters(code, reason, headers))
+        self._engine.soon()
+
+    def release(self, headers: Mapping[str, str] | None = None) -> None:
+        """End the leg by what fits its state, BYE, CANCEL or 603, without waiting for the end."""
+        call = self._call
+        if call is None or self.gone:
+            return
+        if self.info.direction is Direction.RECEIVED and not self._answering:
+            self.reject(603, headers=(headers or {}).items())
+            return
+        self._ended_by = Side.GATEWAY
+        call.hangup(call_parameters(0, "", (headers or {}).items()))
+        self._engine.soon()
+
+    async def hangup(self, headers: Mapping[str, str]) -> None:
+        """End the leg, and return when it is gone. Raises CallEnded if it was gone before."""
+        self._alive()
+        self.release(headers)
+        await self.wait_ended()
+
+    async def play(self, audio: Pcm) -> None:
+        """Play once; return at the end. Cancelling stops the audio. Raises CallEnded."""
+        self._alive()
+        await self.audio.play(audio)
+
+    def open_audio(self, rate: int) -> AudioPort:
+        """Connect a bot at 8000, 16000 or 24000 Hz. Raises CallEnded."""
+        self._alive()
+        return self.audio.open_port(rate)
+
+    async def send_dtmf(self, digits: str) -> None:
+        """Send digits by RFC 4733. Raises CallEnded."""
+        self._alive().dialDtmf(digits)
+
+    def refer(self, refer_to: str, headers: list[tuple[str, str]]) -> None:
+        """Send REFER in this dialog (RFC 3515). Raises CallEnded, or OSError if it cannot leave."""
+        native.refer_send(self.pj_id, refer_to, headers)
+        self._engine.soon()
+
+    async def transfer(self, order: TransferOrder) -> Attempt:
+        """Carry out one transfer attempt and return its verdict. Raises CallEnded if gone."""
+        self._alive()
+        return await self._carry_out(self, order)
+
+    def cancel_transfer(self) -> bool:
+        """Cancel the attempt that waits for its verdict. False: there is none."""
+        if self.cancel_requested is None or self.cancel_requested.done():
+            return False
+        self.cancel_requested.set_result(None)
+        return True
+
+    # -- what PJSIP tells -----------------------------------------------------------------------
+
+    def begin(self, call: PjCall) -> None:
+        """Take charge of PJSIP's call object."""
+        self._call = call
+        uri = self.info.from_uri if self.label == CALLER else self.info.to_uri
+        self.emit(LegStarted(self.label, self.info.direction, uri, self.info.trunk))
+
+    def happened(self, what: Happening) -> None:
+        """Take in what a callback of the call object has copied."""
+        if self.gone:
+            return
+        match what:
+            case StateChanged():
+                self._state_changed(what)
+            case MediaChanged():
+                self._media_changed(what)
+            case StreamEnded():
+                self._quality = what.quality
+            case DigitReceived():
+                self.emit(DtmfReceived(self.label, what.digit, what.duration_ms, what.via))
+
+    def saw(self, event: WireEvent) -> None:
+        """Take in a message of this dialog from the wire."""
+        self.wire.saw(event)
+        if self._disconnected is not None and self.wire.bye_answered is not None:
+            self._end()
+
+    def fail(self, reason: str) -> None:
+        """The INVITE could not be sent at all."""
+        self._state_changed(StateChanged(InviteState.DISCONNECTED, 503, reason))
+
+    def _state_changed(self, change: StateChanged) -> None:
+        match change.state:
+            case InviteState.EARLY if self.info.direction is Direction.SENT:
+                self.rang = True
+                early_media = self.audio.slot is not None
+                self.emit(LegProgress(self.label, change.code, change.reason, early_media))
+            case InviteState.CONNECTING | InviteState.CONFIRMED if not self.answered:
+                self.answered = True
+                setup_ms = round((time.monotonic() - self._started) * 1000)
+                self.emit(LegAnswered(self.label, setup_ms))
+                self._confirmed.set_result(None)
+            case InviteState.DISCONNECTED:
+                self._disconnect(change)
+
+    def _media_changed(self, change: MediaChanged) -> None:
+        if change.slot is None:
+            self.audio.detach()
+            return
+        self.audio.attach(change.slot)
+        self.emit(MediaStarted(self.label, change.codec, change.remote))
+        if change.held != self.held:
+            self.held = change.held
+            self.emit(HoldChanged(self.label, change.held))
+        if not self._audible.done() and (self.answered or self._answering):
+            self._audible.set_result(None)
+
+    def _disconnect(self, change: StateChanged) -> None:
+        self._disconnected = change
+        call, self._call = self._call, None
+        if call is not None:
+            call.destroy()
+        self.audio.close()
+        for waiting in (self._audible, self._confirmed):
+            if not waiting.done():
+                waiting.set_exception(CallEnded(f"{change.code} {change.reason}"))
+                waiting.exception()  # nobody has to wait for it
+        we_sent_bye = self._ended_by is Side.GATEWAY and self.answered
+        if we_sent_bye and self.wire.bye_answered is None:
+            asyncio.get_running_loop().call_later(BYE_RESPONSE_LIMIT, self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        change = self._disconnected
+        if change is None or self._ended.done():
+            return
+        ended = LegEnded(self.label, change.code, change.reason, self._who_ended(), self._quality)
+        self._ended.set_result(ended)
+        self._on_end(self)
+        self.emit(ended)
+
+    def _who_ended(self) -> Side:
+        peer = Side.CALLER if self.label == CALLER else Side.TARGET
+        if self._ended_by is not None:
+            return self._ended_by
+        # Answered, and neither side said BYE: PJSIP gave up (no ACK, session timer, transport).
+        return peer if self.wire.bye_received or not self.answered else Side.GATEWAY
+
+    def _alive(self) -> PjCall:
+        if self._call is None or self.gone:
+            raise CallEnded(f"the {self.label} leg has ended")
+        return self._call

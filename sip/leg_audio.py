@@ -1,0 +1,152 @@
+"""The audio of one leg: what feeds it, what listens to it, and whom it is joined with.
+
+The call's conference slot comes and goes (no media before the answer, a new stream after each
+re-INVITE); the wishes stay. Each time the slot changes, every wish is connected anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from sip.audio import Pcm
+from sip.frame_pump import AudioPort, FramePump
+from sip.pjsip import native
+from sip.players import Player, Players
+
+# The bridge runs at the rate of G.711; a port at another rate is resampled by the bridge.
+BRIDGE_RATE = 8000
+
+# How much longer than its length a prompt may take before it counts as played: the caller may have
+# put us on hold, or the media clock may be late.
+UNHEARD_GRACE = 2.0
+
+
+class LegAudio:
+    """Everything that is heard on one leg, both ways."""
+
+    def __init__(self, players: Players, pump: FramePump) -> None:
+        self._players = players
+        self._pump = pump
+        self.slot: int | None = None
+        """The call's place on the bridge; None: no audio is negotiated."""
+        self.hears: LegAudio | None = None
+        self.heard_by: LegAudio | None = None
+        self._playing: set[Player] = set()
+        self._idle: list[Player] = []
+        self._background: Player | None = None
+        self._ports: list[AudioPort] = []
+
+    def attach(self, slot: int) -> None:
+        """The call's audio stands at this slot from now on."""
+        self.slot = slot
+        for source in self._source_slots():
+            native.connect(source, slot)
+        for port in self._ports:
+            native.connect(slot, port.slot)
+        if self.heard_by is not None and self.heard_by.slot is not None:
+            native.connect(slot, self.heard_by.slot)
+
+    def detach(self) -> None:
+        """The call has no audio any more; PJSIP has taken its slot off the bridge."""
+        self.slot = None
+
+    async def play(self, audio: Pcm) -> None:
+        """Play once, mixed with whatever else is played; cancelling stops it.
+
+        Raises:
+            CallEnded: the leg ended meanwhile.
+        """
+        player = self._idle.pop() if self._idle else self._new_player()
+        self._playing.add(player)
+        try:
+            # A port that nothing hears is never asked for audio, so its end would never come.
+            await asyncio.wait_for(player.play(audio), audio.seconds + UNHEARD_GRACE)
+        except TimeoutError:
+            player.stop()
+        except asyncio.CancelledError:
+            if player in self._playing:
+                player.stop()
+            raise
+        finally:
+            if player in self._playing:
+                self._playing.remove(player)
+                self._idle.append(player)
+
+    def loop(self, audio: Pcm) -> None:
+        """Play again and again below everything else, until `stop_loop`."""
+        if self._background is None:
+            self._background = self._new_player()
+        self._background.loop(audio)
+
+    def stop_loop(self) -> None:
+        """End the background sound."""
+        if self._background is not None:
+            self._background.stop()
+
+    def open_port(self, rate: int) -> AudioPort:
+        """Connect a bot both ways. The port leaves the bridge with `close` or with the leg."""
+        port = self._pump.open(rate)
+        self._ports.append(port)
+        port.on_close = lambda: self._ports.remove(port)
+        if self.slot is not None:
+            native.connect(port.slot, self.slot)
+            native.connect(self.slot, port.slot)
+        return port
+
+    def hear(self, other: LegAudio) -> None:
+        """Let this leg hear the other one."""
+        self.hears, other.heard_by = other, self
+        if self.slot is not None and other.slot is not None:
+            native.connect(other.slot, self.slot)
+
+    def unhear(self) -> None:
+        """Undo `hear`."""
+        other, self.hears = self.hears, None
+        if other is None:
+            return
+        other.heard_by = None
+        if self.slot is not None and other.slot is not None:
+            with suppress(OSError):  # one of the two is leaving the bridge already
+                native.disconnect(other.slot, self.slot)
+
+    def join(self, other: LegAudio) -> None:
+        """Let both legs hear each other."""
+        self.hear(other)
+        other.hear(self)
+
+    def part(self) -> None:
+        """Undo every `hear` that this leg takes part in."""
+        self.unhear()
+        if self.heard_by is not None:
+            self.heard_by.unhear()
+
+    def close(self) -> None:
+        """The leg is gone: give everything back."""
+        self.part()
+        for port in list(self._ports):
+            port.close()
+        players = self._players_on_bridge()
+        self._playing.clear()
+        self._idle.clear()
+        self._background = None
+        self.slot = None
+        for player in players:
+            player.close()
+
+    def _new_player(self) -> Player:
+        player = Player(self._players, BRIDGE_RATE)
+        if self.slot is not None:
+            native.connect(player.slot, self.slot)
+        return player
+
+    def _source_slots(self) -> list[int]:
+        sources = [player.slot for player in self._players_on_bridge()]
+        sources += [port.slot for port in self._ports]
+        if self.hears is not None and self.hears.slot is not None:
+            sources.append(self.hears.slot)
+        return sources
+
+    def _players_on_bridge(self) -> list[Player]:
+        background = [self._background] if self._background is not None else []
+        return [*self._playing, *self._idle, *background]

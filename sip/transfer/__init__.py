@@ -1,0 +1,8 @@
+"""Handing a call over: by INVITE (two legs, joined here), by REFER (the peer dials), by BYE.
+
+verdict.py    the REFER verdict: a state machine as a table, without I/O
+evidence.py   what an attempt leaves behind
+invite.py     dial the target, join the legs
+refer.py      REFER on the caller's dialog, and the verdict's timers
+bye.py        hand the call back
+"""

@@ -1,0 +1,81 @@
+"""What an attempt leaves behind: each thing as it happens, and one `Attempt` at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sip.events import Event, TransferEnded, TransferProgress, TransferStarted
+from sip.order import TransferOrder
+from sip.outcome import Attempt, Outcome, Side, Step
+
+# A peer that floods us with NOTIFYs or 18x is evidence enough by its first ones.
+MAX_STEPS = 64
+
+
+class Evidence:
+    """Collects one attempt. `conclude` takes effect once; what comes later changes nothing."""
+
+    def __init__(self, order: TransferOrder, uri: str, emit: Callable[[Event], None]) -> None:
+        self.order = order
+        self._uri = uri
+        self._emit = emit
+        self._started = time.monotonic()
+        self._joined_at: float | None = None
+        self._steps: list[Step] = []
+        self._sipfrags: list[str] = []
+        self._verdict_ms: int | None = None
+        self.retry_after: int | None = None
+        self.bye_by: Side | None = None
+        self.attempt: Attempt | None = None
+        emit(TransferStarted(order.attempt, order.method, order.name, uri))
+
+    def step(self, what: str, code: int | None = None, detail: str = "") -> None:
+        """Note that something happened."""
+        if len(self._steps) < MAX_STEPS:
+            self._steps.append(Step(self._elapsed_ms(), what, code, detail))
+
+    def progress(self, code: int, reason: str) -> None:
+        """The target is being reached."""
+        self._emit(TransferProgress(self.order.attempt, code, reason))
+
+    def sipfrag(self, status_line: str) -> None:
+        """A status line reported by NOTIFY."""
+        if len(self._sipfrags) < MAX_STEPS:
+            self._sipfrags.append(status_line)
+
+    def joined(self) -> None:
+        """Caller and target hear each other from now on."""
+        self._joined_at = time.monotonic()
+        self._verdict_ms = self._elapsed_ms()
+        self.step("joined")
+
+    def conclude(
+        self, outcome: Outcome, code: int | None = None, reason: str = "", timer: str | None = None
+    ) -> Attempt:
+        """The verdict, emitted once; a second call returns the first one's attempt."""
+        if self.attempt is not None:
+            return self.attempt
+        now = self._elapsed_ms()
+        talk = 0.0 if self._joined_at is None else time.monotonic() - self._joined_at
+        self.attempt = Attempt(
+            id=self.order.attempt,
+            method=self.order.method,
+            target=self.order.name,
+            uri=self._uri,
+            outcome=outcome,
+            code=code,
+            reason=reason,
+            retry_after=self.retry_after,
+            timer=timer,
+            bye_by=self.bye_by,
+            sipfrags=tuple(self._sipfrags),
+            steps=tuple(self._steps),
+            verdict_ms=now if self._verdict_ms is None else self._verdict_ms,
+            talk_ms=round(talk * 1000),
+        )
+        self._emit(TransferEnded(self.attempt))
+        return self.attempt
+
+    def _elapsed_ms(self) -> int:
+        return round((time.monotonic() - self._started) * 1000)
