@@ -98,6 +98,10 @@ class BotDisconnected(Event):
     reason: str
     """Slug: what ended it."""
     message: str = ""
+    frames_dropped: int = 0
+    """20 ms frames of the caller that the bot did not read in time."""
+    dropped_ms: int = 0
+    """Audio of the bot that had no room in its backlog."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,88 @@
+"""What a bot session uses of the caller's leg: `sip.leg.Leg` and `sip.frame_pump.AudioPort` fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from sip.audio import Pcm
+from sip.events import Event
+
+
+class CallerAudio(Protocol):
+    """The caller's audio at one rate, both ways."""
+
+    sink: Callable[[memoryview], None] | None
+    """Takes one 20 ms frame of the caller; the memoryview is valid during the call only."""
+    on_mark: Callable[[str, bool], None] | None
+    """Told a mark's name, and whether the audio before it was played or dropped."""
+    backlog_limit: float
+    """Seconds of audio that may wait to be played."""
+
+    def write(self, pcm: bytes | memoryview) -> int:
+        """Queue PCM16 of any length; returns how many bytes, the oldest, were dropped for it."""
+
+    def mark(self, name: str) -> None:
+        """Report through `on_mark` when what was written so far has been played."""
+
+    def clear(self) -> None:
+        """Drop what has not been played; its marks are reported as dropped."""
+
+    def close(self) -> None:
+        """Take the audio off the leg."""
+
+
+class CallFacts(Protocol):
+    """Who calls whom, for `start`."""
+
+    @property
+    def trunk(self) -> str:
+        """Name of the trunk the call came over."""
+
+    @property
+    def from_uri(self) -> str:
+        """URI of the caller's From."""
+
+    @property
+    def to_uri(self) -> str:
+        """URI of the caller's To."""
+
+    @property
+    def sip_call_id(self) -> str:
+        """Call-ID of the caller's dialog."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Received headers that the trunk's configuration lets through."""
+
+
+class CallerLeg(Protocol):
+    """The caller's leg."""
+
+    @property
+    def id(self) -> str:
+        """The call's id."""
+
+    @property
+    def label(self) -> str:
+        """What the leg's own events carry as `leg`."""
+
+    @property
+    def info(self) -> CallFacts:
+        """Who calls whom."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the caller has put us on hold."""
+
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        """Replay the leg's events so far into `listener`, then call it for each new one."""
+
+    def open_audio(self, rate: int) -> CallerAudio:
+        """Take the caller's audio at 8000, 16000 or 24000 samples per second."""
+
+    async def play(self, audio: Pcm) -> None:
+        """Play once, mixed with other audio; cancelling stops it. Raises `CallEnded`."""
+
+    async def send_dtmf(self, digits: str) -> None:
+        """Press digits towards the caller (RFC 4733). Raises `CallEnded`."""

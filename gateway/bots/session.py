@@ -1,0 +1,226 @@
+"""One connection of a bot to a caller's leg: frames and commands become calls on the leg.
+
+A session lives in callbacks of the loop: the frame pump hands it the caller's audio, the WebSocket
+the bot's frames, and the first decision ends it. Every command acts at once. A bot that wants to
+be heard out sends a `mark` after its words, and decides when the mark comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from structlog.typing import FilteringBoundLogger
+
+from gateway.bots import messages
+from gateway.bots.caller import CallerAudio, CallerLeg
+from gateway.bots.connection import NORMAL_CLOSURE, BotConnection, Closed
+from gateway.bots.messages import ErrorCode, StopReason, ToBot
+from gateway.bots.protocol import Protocol, State
+from ivr.ports import (
+    Accepts,
+    BotDone,
+    BotExit,
+    BotFailed,
+    BotGoto,
+    BotHangup,
+    BotTransfer,
+    CallEnded,
+)
+from sip.events import DtmfReceived, Event, HoldChanged, LegEnded
+
+
+class Session:
+    """A `connection.Peer` that obeys one connection's bot until something ends it.
+
+    Args:
+        leg: the caller's.
+        audio: the leg's audio, at the rate that `start` announces.
+        variables: the call's own; `set` changes them in place.
+        accepts: the flow's answer to a transfer or goto.
+        log: bound to the call and the bot.
+    """
+
+    def __init__(
+        self,
+        leg: CallerLeg,
+        audio: CallerAudio,
+        variables: dict[str, str],
+        accepts: Accepts,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.protocol = Protocol()
+        self._leg = leg
+        self._audio = audio
+        self._variables = variables
+        self._accepts = accepts
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._connection: BotConnection | None = None
+        self._exit: asyncio.Future[BotExit | None] = self._loop.create_future()
+        self._digits: asyncio.Task[None] | None = None
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames of the caller's audio that the bot was too slow for."""
+        return 0 if self._connection is None else self._connection.frames_dropped
+
+    def begin(self, start: messages.Start) -> None:
+        """Tell the connected bot `start` and let audio flow."""
+        if self.protocol.state is not State.OPENING:
+            return  # the bot closed right after its handshake
+        self.protocol.state = State.STARTED
+        self._send(start)
+        if self._leg.held:
+            self._send(messages.Hold())
+        self._audio.sink = self._connection.send_audio if self._connection is not None else None
+        self._audio.on_mark = self._mark_reached
+
+    async def ended(self) -> BotExit:
+        """Wait for the bot's decision or failure.
+
+        Raises:
+            CallEnded: the caller hung up.
+        """
+        exit_ = await self._exit
+        if exit_ is None:
+            raise CallEnded("the caller hung up")
+        return exit_
+
+    def stop(self, reason: StopReason) -> None:
+        """Take the bot off the leg: `stop`, then a normal closure. Does nothing the second time."""
+        if not self._detach() or self._connection is None:
+            return
+        self._connection.close(_frame(messages.Stop(reason=reason)))
+
+    def on_event(self, event: Event) -> None:
+        """Something happened on the caller's leg."""
+        if isinstance(event, LegEnded) and self.protocol.state is not State.STOPPED:
+            self.stop(StopReason.CALLER_HANGUP)
+            self._exit.set_result(None)
+        if self.protocol.state is not State.STARTED:
+            return
+        match event:
+            case DtmfReceived():
+                self._send(messages.Dtmf(digit=event.digit, duration_ms=event.duration_ms))
+            case HoldChanged():
+                self._send(messages.Hold() if event.held else messages.Resume())
+            case _:
+                pass
+
+    # connection.Peer
+
+    def opened(self, connection: BotConnection) -> None:
+        """The WebSocket is open; frames may arrive from now on."""
+        self._connection = connection
+
+    def audio(self, payload: memoryview | bytes) -> None:
+        """Audio for the caller."""
+        error: messages.Error | None
+        if self.protocol.takes_audio(len(payload)):
+            dropped = self._audio.write(payload)
+            if not dropped:
+                return
+            error = self.protocol.audio_dropped(dropped, self._loop.time())
+        else:
+            error = self.protocol.refuse_audio(len(payload), self._loop.time())
+        if error is not None:
+            self._send(error)
+
+    def text(self, payload: bytes) -> None:
+        """A command."""
+        match self.protocol.receive_text(payload, self._loop.time()):
+            case None:
+                pass
+            case messages.Error() as error:
+                self._send(error)
+            case messages.Mark(name=name):
+                self._audio.mark(name)
+            case messages.Clear():
+                self._audio.clear()
+            case messages.Transfer() as ask:
+                exit_ = BotTransfer(ask.target, ask.method, ask.headers)
+                self._decide(exit_, StopReason.TRANSFER, "target")
+            case messages.Hangup(headers=headers):
+                self._leave(BotHangup(headers), StopReason.HANGUP)
+            case messages.Goto(node=node):
+                self._decide(BotGoto(node), StopReason.FLOW, "node")
+            case messages.SendDtmf(digits=digits):
+                self._press(digits)
+            case messages.Set(variables=variables):
+                self._set(variables)
+            case messages.Log() as line:
+                self._log.log(_LEVELS[line.level], "bot says", message=line.message)
+
+    def closed(self, how: Closed) -> None:
+        """The bot closed, or is gone."""
+        self._detach()
+        if how.code == NORMAL_CLOSURE and not how.fault:
+            self._exit.set_result(BotDone())
+        else:
+            reason = "protocol_error" if how.fault else "connection_lost"
+            self._exit.set_result(BotFailed(reason, f"closed with {how.code}: {how.reason}"))
+
+    # Inside
+
+    def _decide(self, exit_: BotTransfer | BotGoto, reason: StopReason, at: str) -> None:
+        refusal = self._accepts(exit_)
+        if refusal is not None:
+            words = refusal.removeprefix(f"{at}: ")
+            self._send(self.protocol.refuse(ErrorCode.REFUSED, words, at))
+        else:
+            self._leave(exit_, reason)
+
+    def _leave(self, exit_: BotExit, reason: StopReason) -> None:
+        self.stop(reason)
+        self._exit.set_result(exit_)
+
+    def _detach(self) -> bool:
+        """Let go of the leg. False: that has happened before."""
+        if self.protocol.state is State.STOPPED:
+            return False
+        self.protocol.state = State.STOPPED
+        self._audio.sink = None
+        self._audio.on_mark = None
+        self._audio.clear()
+        if self._digits is not None:
+            self._digits.cancel()
+        return True
+
+    def _mark_reached(self, name: str, played: bool) -> None:
+        self._send(self.protocol.mark_reached(name, played))
+
+    def _press(self, digits: str) -> None:
+        if self._digits is not None and not self._digits.done():
+            busy = "the digits of the last `send_dtmf` are still being sent"
+            self._send(self.protocol.refuse(ErrorCode.BUSY, busy, "digits"))
+            return
+        self._digits = self._loop.create_task(self._send_digits(digits))
+
+    async def _send_digits(self, digits: str) -> None:
+        with suppress(CallEnded):  # LegEnded is on its way
+            await self._leg.send_dtmf(digits)
+
+    def _set(self, variables: dict[str, str]) -> None:
+        if len(self._variables.keys() | variables.keys()) > messages.MAX_VARIABLES:
+            full = f"a call has at most {messages.MAX_VARIABLES} variables"
+            self._send(self.protocol.refuse(ErrorCode.REFUSED, full, "variables"))
+            return
+        self._variables.update(variables)
+
+    def _send(self, message: ToBot) -> None:
+        if self._connection is not None:
+            self._connection.send_text(_frame(message))
+
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def _frame(message: ToBot) -> bytes:
+    return message.model_dump_json(by_alias=True).encode()

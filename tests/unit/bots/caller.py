@@ -1,0 +1,117 @@
+"""A caller's leg and its audio in memory: the test plays the clock and the caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sip.audio import Pcm
+from sip.events import Event
+
+
+@dataclass
+class AudioTwin:
+    """`sip.frame_pump.AudioPort` without a pump: `hear` and `play` move the audio."""
+
+    rate: int
+    sink: Callable[[memoryview], None] | None = None
+    on_mark: Callable[[str, bool], None] | None = None
+    backlog_limit: float = 2.0
+    queue: bytearray = field(default_factory=bytearray)
+    marks: list[tuple[int, str]] = field(default_factory=list)
+    written: int = 0
+    """Bytes that the bot has ever queued."""
+    clears: int = 0
+    closed: bool = False
+
+    def write(self, pcm: bytes | memoryview) -> int:
+        self.queue += pcm
+        self.written += len(pcm)
+        excess = max(0, len(self.queue) - int(self.backlog_limit * self.rate * 2))
+        del self.queue[:excess]
+        return excess
+
+    def mark(self, name: str) -> None:
+        self.marks.append((self.written, name))
+
+    def clear(self) -> None:
+        self.queue.clear()
+        self.clears += 1
+        self._reach(self.written, played=False)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def hear(self, frame: bytes) -> None:
+        """The caller says something."""
+        if self.sink is not None:
+            self.sink(memoryview(frame))
+
+    def play(self, count: int) -> None:
+        """The clock takes `count` bytes."""
+        del self.queue[:count]
+        self._reach(self.written - len(self.queue), played=True)
+
+    def _reach(self, position: int, *, played: bool) -> None:
+        reached = [name for at, name in self.marks if at <= position]
+        self.marks = [(at, name) for at, name in self.marks if at > position]
+        for name in reached:
+            if self.on_mark is not None:
+                self.on_mark(name, played)
+
+
+@dataclass(frozen=True)
+class FactsTwin:
+    trunk: str = "carrier"
+    from_uri: str = "sip:alice@127.0.0.2"
+    to_uri: str = "sip:100@127.0.0.1"
+    sip_call_id: str = "abc@127.0.0.2"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"X-Tenant": "7"})
+
+
+class LegTwin:
+    """The caller's leg: the test emits its events, and sees what was asked of it."""
+
+    id = "00c0ffee00c0ffee"
+    label = "caller"
+
+    def __init__(self) -> None:
+        self.info = FactsTwin()
+        self.held = False
+        self.audio: list[AudioTwin] = []
+        self.playing: list[Pcm] = []
+        """What the caller hears now, besides the bot."""
+        self.played = asyncio.Event()
+        """Set once anything has been played."""
+        self.digits: list[str] = []
+        self.digits_sent = asyncio.Event()
+        self.digits_sent.set()
+        self._past: list[Event] = []
+        self._listeners: list[Callable[[Event], None]] = []
+
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        for event in self._past:
+            listener(event)
+        self._listeners.append(listener)
+
+    def emit(self, event: Event) -> None:
+        self._past.append(event)
+        for listener in self._listeners:
+            listener(event)
+
+    def open_audio(self, rate: int) -> AudioTwin:
+        self.audio.append(AudioTwin(rate))
+        return self.audio[-1]
+
+    async def play(self, audio: Pcm) -> None:
+        self.playing.append(audio)
+        self.played.set()
+        try:
+            await asyncio.Event().wait()  # until it is cancelled
+        finally:
+            self.playing.remove(audio)
+
+    async def send_dtmf(self, digits: str) -> None:
+        self.digits.append(digits)
+        await self.digits_sent.wait()
