@@ -342,6 +342,7 @@ class SipAgent:
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         failure = ""
+        native.rtp_port_choose(account.getId())
         try:
             call.makeCall(uri, parameters)
         except pj.Error as error:

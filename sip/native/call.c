@@ -47,7 +47,8 @@ PyObject *sh_call_state(pjsua_call_id id)
 /* (conference slot, codec, remote RTP address, held by peer); None where no audio is active. */
 PyObject *sh_call_media(pjsua_call_id id)
 {
-    char remote[PJ_INET6_ADDRSTRLEN + 10] = "";
+    char remote[PJ_INET6_ADDRSTRLEN + 10] = "", codec[48];
+    const pjmedia_codec_info *format;
     pjsua_stream_info info;
     pjsua_call *call = find(id);
     pjsua_call_media *media;
@@ -59,13 +60,12 @@ PyObject *sh_call_media(pjsua_call_id id)
     if (!media->strm.a.stream ||
         pjsua_call_get_stream_info(id, (unsigned)call->audio_idx, &info) != PJ_SUCCESS)
         Py_RETURN_NONE;
+    format = &info.info.aud.fmt;
     held = media->state == PJSUA_CALL_MEDIA_REMOTE_HOLD;
     pj_sockaddr_print(&info.info.aud.rem_addr, remote, sizeof remote, 1);
-    return Py_BuildValue("iNsi", media->strm.a.conf_slot,
-                         PyUnicode_FromFormat("%.*s/%u", (int)info.info.aud.fmt.encoding_name.slen,
-                                              info.info.aud.fmt.encoding_name.ptr,
-                                              info.info.aud.fmt.clock_rate),
-                         remote, held);
+    snprintf(codec, sizeof codec, "%.*s/%u", (int)format->encoding_name.slen,
+             format->encoding_name.ptr, format->clock_rate);
+    return Py_BuildValue("issi", media->strm.a.conf_slot, codec, remote, held);
 }
 
 /* RTP of the call's audio, while its stream still stands:

@@ -248,13 +248,15 @@ static pjsip_module inner_module = {
     .on_rx_request = inner,
 };
 
-/* The account, and with it the credentials and the trunk, follows the source address. */
+/* The account, and with it the credentials and the trunk, follows the source address. PJSIP asks
+ * this right before it opens the call's RTP sockets. */
 static void account_for_source(const pjsip_rx_data *rdata, pjsua_acc_id *account)
 {
     const struct sh_source *source = find_source(rdata);
 
     if (source)
         *account = source->account;
+    sh_rtp_port_choose(*account);
 }
 
 pj_status_t sh_gate_register(pjsip_endpoint *endpt)

@@ -95,6 +95,17 @@ static PyObject *gate_counters(PyObject *self, PyObject *unused)
     return sh_gate_counters();
 }
 
+static PyObject *rtp_port_choose(PyObject *self, PyObject *account)
+{
+    long id = PyLong_AsLong(account);
+
+    (void)self;
+    if (id == -1 && PyErr_Occurred())
+        return NULL;
+    sh_rtp_port_choose((int)id);
+    Py_RETURN_NONE;
+}
+
 static int add_header(pj_pool_t *pool, pjsip_hdr *headers, PyObject *pair)
 {
     const char *name, *value;
@@ -356,6 +367,7 @@ static PyMethodDef methods[] = {
     {"gate_replace", gate_replace, METH_VARARGS,
      "([(network, mask, account)] most specific first, draining, drop_unknown, max_legs)"},
     {"gate_counters", gate_counters, METH_NOARGS, "{reason: requests}"},
+    {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)])"},
     {"call_state", call_state, METH_O, "(state, status, reason, Call-ID) or None"},
     {"call_media", call_media, METH_O, "(slot, codec, remote address, held) or None"},

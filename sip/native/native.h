@@ -5,6 +5,7 @@
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   gate.c        who may send us what, decided before a call object exists
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
+ *   rtp_ports.c   which RTP port the next call gets
  *   call.c        facts about a call that pjsua2 tells only slowly
  *   clock.c       the media clock: one thread, one eventfd for all legs
  *   frame_pump.c  caller audio to bots and back, in one batch per tick
@@ -66,6 +67,9 @@ struct sh_gate_policy {
 pj_status_t sh_gate_replace(const struct sh_source *sources, unsigned count,
                             const struct sh_gate_policy *policy);
 PyObject *sh_gate_counters(void);
+
+/* rtp_ports.c */
+void sh_rtp_port_choose(pjsua_acc_id account);
 
 /* refer.c */
 pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers);

@@ -28,37 +28,57 @@ static void answer_challenge(pjsip_dialog *dlg, pjsip_transaction *tsx, pjsip_rx
                       NULL);
 }
 
-static void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
+static bool is_notify(const pjsip_method *method)
+{
+    return pj_strcmp(&method->name, &notify_name) == 0;
+}
+
+static void answer_notify(pjsip_dialog *dlg, pjsip_transaction *tsx, pjsip_rx_data *notify)
+{
+    pjsip_tx_data *response;
+    pj_str_t message;
+
+    if (pjsip_dlg_create_response(dlg, notify, PJSIP_SC_OK, NULL, &response) == PJ_SUCCESS)
+        pjsip_dlg_send_response(dlg, tsx, response);
+    pj_strset(&message, notify->msg_info.msg_buf, (pj_size_t)notify->msg_info.len);
+    sh_event_push(SH_NOTIFY, &dlg->call_id->id, 0, NULL, &message);
+}
+
+static void refer_moved_on(pjsip_dialog *dlg, pjsip_transaction *tsx, const pjsip_event *event)
 {
     static const pj_str_t no_response = {"no response", 11};
-    pjsip_dialog *dlg = pjsip_tsx_get_dlg(tsx);
     const void *attempt = tsx->mod_data[module.id];
-    pj_bool_t answered = event->body.tsx_state.type == PJSIP_EVENT_RX_MSG;
+    bool answered = event->body.tsx_state.type == PJSIP_EVENT_RX_MSG;
 
-    if (!dlg || tsx->role != PJSIP_ROLE_UAC || !attempt || tsx->status_code < 200)
+    if (!attempt || tsx->status_code < 200)
         return;
     tsx->mod_data[module.id] = NULL; /* one final per request */
     if (answered && attempt == &first_try &&
         (tsx->status_code == PJSIP_SC_UNAUTHORIZED ||
-         tsx->status_code == PJSIP_SC_PROXY_AUTHENTICATION_REQUIRED)) {
+         tsx->status_code == PJSIP_SC_PROXY_AUTHENTICATION_REQUIRED))
         answer_challenge(dlg, tsx, event->body.tsx_state.src.rdata);
-        return;
-    }
-    sh_event_push(SH_REFER_FINAL, &dlg->call_id->id, tsx->status_code, &tsx->status_text,
-                  answered ? NULL : &no_response);
+    else
+        sh_event_push(SH_REFER_FINAL, &dlg->call_id->id, tsx->status_code, &tsx->status_text,
+                      answered ? NULL : &no_response);
 }
 
+static void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
+{
+    pjsip_dialog *dlg = pjsip_tsx_get_dlg(tsx);
+
+    if (!dlg)
+        return;
+    if (tsx->role == PJSIP_ROLE_UAC)
+        refer_moved_on(dlg, tsx, event);
+    else if (tsx->state == PJSIP_TSX_STATE_TRYING && is_notify(&tsx->method) &&
+             event->body.tsx_state.type == PJSIP_EVENT_RX_MSG)
+        answer_notify(dlg, tsx, event->body.tsx_state.src.rdata);
+}
+
+/* Claim the NOTIFY; it is answered once its transaction has taken it in. */
 static pj_bool_t on_rx_request(pjsip_rx_data *rdata)
 {
-    pjsip_dialog *dlg = pjsip_rdata_get_dlg(rdata);
-    pj_str_t message;
-
-    if (!dlg || pj_strcmp(&rdata->msg_info.msg->line.req.method.name, &notify_name) != 0)
-        return PJ_FALSE;
-    pjsip_dlg_respond(dlg, rdata, PJSIP_SC_OK, NULL, NULL, NULL);
-    pj_strset(&message, rdata->msg_info.msg_buf, (pj_size_t)rdata->msg_info.len);
-    sh_event_push(SH_NOTIFY, &dlg->call_id->id, 0, NULL, &message);
-    return PJ_TRUE;
+    return is_notify(&rdata->msg_info.msg->line.req.method);
 }
 
 static pjsip_module module = {
