@@ -59,13 +59,13 @@ def examine(settings: Settings | None) -> list[Finding]:
 
 def _engine(max_calls: int) -> Iterator[Finding]:
     try:
-        from sip.engine import describe  # noqa: PLC0415 — fails where no engine is installed
+        from sip.engine_facts import describe  # noqa: PLC0415 — fails where no engine is installed
 
         facts = describe()
     except EngineError as error:
         yield Finding("SIP engine", Verdict.UNFIT, str(error))
         return
-    yield Finding("SIP engine", Verdict.OK, f"{facts.version}, {facts.path}")
+    yield Finding("SIP engine", Verdict.OK, f"PJSIP {facts.version}, {facts.path}")
     for problem in facts.problems:
         yield Finding("SIP engine", Verdict.UNFIT, problem)
     enough = facts.max_calls >= max_calls

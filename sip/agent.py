@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from types import MappingProxyType
@@ -93,6 +94,7 @@ class SipAgent:
         self._by_call_id: dict[str, Leg] = {}
         self._arrived: asyncio.Queue[Leg] = asyncio.Queue()
         self._registrations: dict[str, RegistrationState] = {}
+        self._registration_changed = asyncio.Event()
         self._sources: list[tuple[int, int, int]] = []
         self._next_agent: dict[str, int] = {}
 
@@ -138,6 +140,7 @@ class SipAgent:
             await asyncio.wait(
                 [asyncio.ensure_future(leg.wait_ended()) for leg in legs], timeout=STOP_LIMIT
             )
+        await self._unregister()
         for account in self._accounts.values():
             account.shutdown()
             pj.Account.__swig_destroy__(account)
@@ -201,13 +204,25 @@ class SipAgent:
         sip = self._settings.sip
         native.gate_replace(self._sources, draining, sip.unknown_source == "drop", sip.max_calls)
 
+    async def _unregister(self) -> None:
+        """Take our registrations back (RFC 3261 section 10.2.2)."""
+        for state in self._registrations.values():
+            if state.expires:
+                self._accounts[state.trunk].setRegistration(False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_LIMIT):
+                while any(state.expires for state in self._registrations.values()):
+                    self._registration_changed.clear()
+                    await self._registration_changed.wait()
+
     def _registered(self, trunk: str, code: int, reason: str, expires: int) -> None:
         def note() -> None:
             self._registrations[trunk] = RegistrationState(trunk, code, reason, expires)
+            self._registration_changed.set()
             if expires:
                 log.info("registered", trunk=trunk, expires=expires)
             else:
-                log.warning("registration failed", trunk=trunk, code=code, reason=reason)
+                log.warning("not registered", trunk=trunk, code=code, reason=reason)
 
         self._engine.post(note)
 

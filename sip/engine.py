@@ -35,6 +35,9 @@ CODECS = ("PCMA/8000", "PCMU/8000")
 # Ports on the bridge for each leg: the call, two players and a bot.
 PORTS_PER_LEG = 4
 
+# PJSUA_DESTROY_NO_NETWORK: legs and registrations have ended before; do not wait for more.
+DESTROY_WITHOUT_NETWORK = 3
+
 WireEvent = tuple[int, float, str, int, str, str]
 """(kind, monotonic seconds, Call-ID, number, text, text): sip/native/events.c."""
 
@@ -201,7 +204,7 @@ class Engine:
 
     def _destroy(self) -> None:
         endpoint, self._endpoint = self._endpoint, None
-        endpoint.libDestroy()
+        endpoint.libDestroy(DESTROY_WITHOUT_NETWORK)
         type(endpoint).__swig_destroy__(endpoint)
 
 

@@ -28,6 +28,12 @@ static pj_str_t as_pj_str(const char *text, Py_ssize_t length)
     return result;
 }
 
+static PyObject *facts(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_facts();
+}
+
 static PyObject *log_errors_only(PyObject *self, PyObject *unused)
 {
     (void)self, (void)unused;
@@ -359,6 +365,7 @@ static PyObject *player_finished(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
+    {"facts", facts, METH_NOARGS, "(version, calls, sockets, ioqueue, TLS backend, OpenSSL)"},
     {"log_errors_only", log_errors_only, METH_NOARGS, "Quiet PJLIB; before libCreate."},
     {"register_modules", register_modules, METH_NOARGS, "Join PJSIP; once, after libInit."},
     {"drain_events", drain_events, METH_NOARGS,

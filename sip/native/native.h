@@ -10,6 +10,7 @@
  *   clock.c       the media clock: one thread, one eventfd for all legs
  *   frame_pump.c  caller audio to bots and back, in one batch per tick
  *   player.c      prompts and waiting sounds from shared memory
+ *   facts.c       what this build is and can carry
  *
  * Threads: SIP runs on the thread that polls it (the asyncio loop's), so events, wire, gate, refer
  * and call are single-threaded. The clock thread runs the conference bridge and with it the ports
@@ -73,6 +74,9 @@ void sh_rtp_port_choose(pjsua_acc_id account);
 
 /* refer.c */
 pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers);
+
+/* facts.c */
+PyObject *sh_facts(void);
 
 /* call.c */
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);

@@ -1,0 +1,25 @@
+"""PJSIP itself, in this process, with a free port: for what only the bridge can show."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from config.settings import Sip
+from sip.engine import Engine
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    settings = Sip.model_validate(
+        {
+            "listen": [{"address": "127.0.0.1", "port": 0}],
+            "rtp": {"address": "127.0.0.1"},
+            "max_calls": 8,
+        }
+    )
+    engine = Engine(settings, lambda _: None)
+    engine.start()
+    yield engine
+    engine.stop()

@@ -1,0 +1,97 @@
+"""SIP messages as text (RFC 3261 section 7)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip.message import Message, address, sipfrag_status, user_part
+from sip.redaction import without_credentials
+
+INVITE = Message(
+    "INVITE sip:+493012345@10.0.0.1;user=phone SIP/2.0\r\n"
+    "Via: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bKa\r\n"
+    'f: "Ada: L" <sip:ada@10.0.0.2>;tag=1\r\n'
+    "t: <sip:+493012345@10.0.0.1>\r\n"
+    "i: abc@10.0.0.2\r\n"
+    "CSeq: 7 INVITE\r\n"
+    "X-Ticket: 4711\r\n"
+    "Subject: first\r\n"
+    "  second\r\n"
+    "\r\n"
+    "v=0\r\no=- 1 1 IN IP4 10.0.0.2\r\n"
+)
+BUSY = Message(
+    "SIP/2.0 486 Busy Here\r\nCSeq: 7 INVITE\r\nRetry-After: 18 (lunch);duration=60\r\n\r\n"
+)
+
+
+def test_a_request_is_read() -> None:
+    assert INVITE.method == "INVITE"
+    assert INVITE.status is None
+    assert INVITE.request_uri == "sip:+493012345@10.0.0.1;user=phone"
+    assert INVITE.header("call-id") == "abc@10.0.0.2"
+    assert INVITE.header("X-Ticket") == "4711"
+    assert INVITE.header("Subject") == "first second"
+    assert INVITE.header("Nothing") == ""
+    assert INVITE.body.startswith("v=0")
+
+
+def test_a_response_is_read() -> None:
+    assert (BUSY.status, BUSY.reason, BUSY.method) == (486, "Busy Here", "INVITE")
+    assert BUSY.retry_after == 18
+    assert BUSY.body == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "user", "uri"),
+    [
+        ('"Ada: L" <sip:ada@h;x=1>;tag=2', "ada", "sip:ada@h;x=1"),
+        ("sip:ada@h;tag=2", "ada", "sip:ada@h"),
+        ("<sip:h>", "", "sip:h"),
+        ("<sip:+49;phone-context=x@h>", "+49", "sip:+49;phone-context=x@h"),
+        ("", "", ""),
+    ],
+)
+def test_a_party_is_read(value: str, user: str, uri: str) -> None:
+    assert user_part(value) == user
+    assert address(value) == uri
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("SIP/2.0 503 Service Unavailable\r\n", (503, "Service Unavailable")),
+        ("SIP/2.0 200\r\n", (200, "")),
+        ("sip/2.0 180 Ringing\r\nX: y", (180, "Ringing")),
+        ("SIP/2.0 99 Odd", None),
+        ("HTTP/1.1 200 OK", None),
+        ("", None),
+    ],
+)
+def test_a_sipfrag_tells_a_status(body: str, status: tuple[int, str] | None) -> None:
+    assert sipfrag_status(body) == status
+
+
+@given(st.text())
+def test_reading_any_text_raises_nothing(text: str) -> None:
+    message = Message(text)
+    assert isinstance(message.headers, tuple)
+    assert isinstance(message.body, str)
+    sipfrag_status(text)
+    user_part(text)
+
+
+def test_credentials_are_taken_out_and_nothing_else() -> None:
+    text = (
+        "REGISTER sip:h SIP/2.0\r\n"
+        'Authorization: Digest username="u", response="secret"\r\n'
+        'proxy-authorization: Digest response="secret"\r\n'
+        "X-Note: keep\r\n\r\nbody"
+    )
+    redacted = without_credentials(text)
+    assert "secret" not in redacted
+    assert "Authorization: Digest (removed)\r\n" in redacted
+    assert "X-Note: keep\r\n\r\nbody" in redacted
+    assert without_credentials("INVITE sip:h SIP/2.0\r\n\r\n") == "INVITE sip:h SIP/2.0\r\n\r\n"
