@@ -147,6 +147,8 @@ def _secrets(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[
 def _reached(settings: Settings, flows: Mapping[str, Flow]) -> Iterator[tuple[str, Finding]]:
     entered = {route.flow for trunk in settings.trunks.values() for route in trunk.routes}
     reached = reached_flows(entered, flows)
+    if not reached <= set(flows):  # a misspelt name, reported where it stands
+        return
     for name in flows:
         if name not in reached:
             hint = "Lead a route of a trunk to it, or a `goto` of another flow"

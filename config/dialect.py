@@ -51,7 +51,7 @@ def _compose(text: str) -> yaml.Node | None:
     loader = _Loader(text)
     try:
         node: yaml.Node | None = loader.get_single_node()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         # PyYAML hands the digits of an escape (`"\UFFFFFFFF"`) to chr() as they are.
         mark = loader.get_mark()
         raise ComposerError(None, None, "an escape that stands for no character", mark) from error

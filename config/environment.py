@@ -19,6 +19,8 @@ PREFIX = "SWITCHHOOK__"
 def overlay(document: Document, environ: Mapping[str, str]) -> list[Problem]:
     """Put the variables' values into the document; return what is wrong with the variables."""
     problems: list[Problem] = []
+    if document.value is None:
+        return problems
     for variable in sorted(environ):
         if not variable.startswith(PREFIX):
             continue
@@ -28,6 +30,8 @@ def overlay(document: Document, environ: Mapping[str, str]) -> list[Problem]:
             problems += error.problems
             continue
         problems += value.problems
+        if value.value is None:
+            continue
         location = _open(document, variable)
         if location is None:
             message = "does not name a setting"

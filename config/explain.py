@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -50,7 +49,7 @@ def _problem(details: ErrorDetails, document: Document, model: type[BaseModel]) 
             location = (*location, invalid.at) if invalid.at else location
             report = document.key_problem if details["loc"][-1:] == ("[key]",) else document.problem
             return report(location, invalid.message, invalid.hint)
-    return document.problem(location, *_words(details))
+    return document.problem(location, *_words(details, model))
 
 
 def _location(details: ErrorDetails, document: Document) -> Location:
@@ -68,7 +67,7 @@ def _location(details: ErrorDetails, document: Document) -> Location:
     return here
 
 
-_COLLECTIONS = {
+_EXPECTED = {
     "model_type": "a section of keys",
     "dict_type": "a section of keys",
     "list_type": "a list",
@@ -88,43 +87,38 @@ _LIMITS: dict[str, Callable[[dict[str, Any]], str]] = {
     "string_too_short": lambda _: "must not be empty",
     "too_short": lambda _: "must not be empty",
     "string_pattern_mismatch": lambda _: "has a character that cannot stand here",
-    "ip_v4_address": lambda _: "is not an IPv4 address",
-    "ip_v4_network": lambda _: "is not an IPv4 network",
 }
 
 
-def _words(details: ErrorDetails) -> tuple[str, str]:
+def _words(details: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
     """Message and hint for an error whose kind needs no place of its own."""
     kind, value = details["type"], details["input"]
-    if kind in _COLLECTIONS:
-        hint = "Put it in quotes" if kind == "string_type" and _is_number(value) else ""
-        return f"expected {_COLLECTIONS[kind]}, found {_kind(value)}", hint
+    if kind in _EXPECTED:
+        return f"expected {_EXPECTED[kind]}, found {_kind(value)}", _type_hint(details, model)
     if kind in _LIMITS:
-        return _LIMITS[kind](details.get("ctx", {})), _network_hint(value)
-    if kind == "value_error" and "host bits" in details["msg"]:
-        return "is an address inside a network, not the network itself", _network_hint(value)
+        return _LIMITS[kind](details.get("ctx", {})), ""
     if kind in ("prompt", "target"):
         return f"{details['msg']}, found {_kind(value)}", ""
     return details["msg"].removeprefix("Value error, ").removeprefix("Input "), ""
 
 
-def _network_hint(value: Any) -> str:
-    if not isinstance(value, str) or "/" not in value:
-        return ""
-    try:
-        network = IPv4Network(value, strict=False)
-    except ValueError:
-        return "Write one such as `10.0.0.0/24`"
-    return f"Did you mean `{network}`, or `{value.split('/')[0]}/32`?"
+def _type_hint(details: ErrorDetails, model: type[BaseModel]) -> str:
+    if details["type"] == "string_type":
+        return "Put it in quotes" if _is_number(details["input"]) else ""
+    if details["type"] in ("model_type", "dict_type"):
+        keys = known_keys(model, details["loc"])
+        return f"Its keys are {', '.join(f'`{key}`' for key in keys)}" if keys else ""
+    return ""
 
 
 def _not_a_choice(found: Any, expected: str) -> tuple[str, str]:
     known = _quoted(expected) or re.findall(r"\w+", expected.replace(" or ", ", "))
     known = [each.lower() if each in ("True", "False") else each for each in known]
     shown = str(found).lower() if isinstance(found, bool) else str(found)
+    hint = did_you_mean(shown, known) if isinstance(found, str) else ""
     if isinstance(found, dict | list) or len(shown) > 60:
         return f"must be {_choices(known)}, found {_kind(found)}", ""
-    return f"must be {_choices(known)}, not `{shown}`", did_you_mean(shown, known)
+    return f"must be {_choices(known)}, not `{shown}`", hint
 
 
 def _quoted(text: str) -> list[str]:

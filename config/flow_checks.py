@@ -44,8 +44,13 @@ def check_flows(flows: Mapping[str, Flow], known: Collection[str]) -> Iterator[t
 
 
 def _check(flow: Flow, known: Collection[str]) -> Iterator[Finding]:
-    yield from _entries(flow)
-    reached = reached_nodes(flow)
+    entries = list(_entries(flow))
+    yield from entries
+    # An exit with a misspelt name leaves nodes unreached: that is one mistake, not many.
+    dangling = bool(entries) or any(
+        name not in flow.nodes for node in flow.nodes.values() for _, name in exits(node)
+    )
+    reached = set(flow.nodes) if dangling else reached_nodes(flow)
     handed = {flow.transfer_node} | {
         to for node in flow.nodes.values() if isinstance(node, Bot) for to in node.transfer.values()
     }

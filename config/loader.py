@@ -60,25 +60,19 @@ class _Reading:
     def settings(self, path: Path) -> Settings | None:
         """The settings; None if they cannot be used."""
         document = self._read(path)
-        if document is None:
-            return None
         self.problems += overlay(document, self.environ)
         return self._validate(Settings, document, path.parent)
 
     def flows(
         self, path: Path, settings: Settings | None
     ) -> tuple[dict[str, Flow], dict[str, Path]]:
-        """The flows that can be used, and the files of all whose name is known."""
+        """The flows that can be used, and the files of all flows by name."""
         flows: dict[str, Flow] = {}
         paths: dict[str, Path] = {}
         for flow_path in self._flow_files(path, settings):
             document = self._read(flow_path)
-            if document is None:
-                continue
             flow = self._validate(Flow, document, flow_path.parent)
-            name = document.value.get("flow") if isinstance(document.value, dict) else None
-            if not isinstance(name, str):
-                continue
+            name = _flow_name(document, flow_path)
             if name in paths:
                 message = f"{_shown(paths[name])} has a flow `{name}` too"
                 self.problems.append(document.problem(("flow",), message, "Rename one of the two"))
@@ -132,13 +126,11 @@ class _Reading:
         if document.value is not None:  # else the folder is a guess
             self.problems.append(document.problem(("flows",), message))
 
-    def _read(self, path: Path) -> Document | None:
+    def _read(self, path: Path) -> Document:
         try:
             document = Document.read(path, _shown(path))
         except ConfigError as error:
-            self.problems += error.problems
-            self.documents[path] = Document(_shown(path))
-            return None
+            document = Document(_shown(path), problems=error.problems)
         self.documents[path] = document
         return document
 
@@ -157,6 +149,12 @@ class _Reading:
             return None
         finally:
             self.problems += document.problems
+
+
+def _flow_name(document: Document, path: Path) -> str:
+    """The name a flow was given. Of a file in which it cannot be read, the file's: most agree."""
+    name = document.value.get("flow") if isinstance(document.value, dict) else None
+    return name if isinstance(name, str) else path.stem
 
 
 def _shown(path: Path) -> str:

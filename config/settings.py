@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.allow import check_allow
 from config.errors import InvalidValue
@@ -19,6 +19,37 @@ from config.uri import parse_proxy
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """0: any free port."""
+
+
+def _address(text: object) -> object:
+    if isinstance(text, str):
+        try:
+            IPv4Address(text)
+        except ValueError:
+            raise InvalidValue(
+                "is not an IPv4 address", "Write four numbers, such as `10.0.0.2`"
+            ) from None
+    return text
+
+
+def _network(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        IPv4Network(text)
+    except ValueError:
+        pass
+    else:
+        return text
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        raise InvalidValue(
+            "is not an IPv4 network", "Write one such as `10.0.0.0/24`, or `10.0.0.2`"
+        ) from None
+    address = text.partition("/")[0]
+    hint = f"Write `{network}` for all of it, or `{address}/32` for this address"
+    raise InvalidValue(f"is an address inside the network {network}", hint)
 
 
 def _bound(address: IPv4Address) -> IPv4Address:
@@ -74,11 +105,15 @@ def _database_url(url: str) -> str:
     return url
 
 
-BoundAddress = Annotated[IPv4Address, AfterValidator(_bound)]
+Address = Annotated[IPv4Address, BeforeValidator(_address)]
+
+BoundAddress = Annotated[Address, AfterValidator(_bound)]
 """An address of this machine, never the wildcard 0.0.0.0."""
 
 ProxyUri = Annotated[str, AfterValidator(_proxy)]
 """`sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
+
+Network = Annotated[IPv4Network, BeforeValidator(_network), AfterValidator(_source)]
 
 UserPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9+_.!~*'()&=$,;?/#-]+$")]
 """The part of a SIP URI before the `@`."""
@@ -210,7 +245,7 @@ class Route(Strict):
 class Trunk(Strict):
     """A SIP peer that calls come from and go to."""
 
-    sources: list[Annotated[IPv4Network, AfterValidator(_source)]] = Field(default_factory=list)
+    sources: list[Network] = Field(default_factory=list)
     """Networks this trunk's requests come from."""
     proxy: ProxyUri | None = None
     """Where calls over this trunk are sent: `sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
@@ -298,7 +333,7 @@ class ApiKey(Strict):
 class Api(Strict):
     """The control API. Off loopback it does not start without keys."""
 
-    address: IPv4Address = IPv4Address("127.0.0.1")
+    address: Address = IPv4Address("127.0.0.1")
     """Where it listens; 0.0.0.0 for every address."""
     port: Port = 8080
     """0 takes any free port."""

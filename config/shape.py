@@ -12,12 +12,9 @@ Loc = tuple[int | str, ...]
 
 
 def known_keys(model: type[BaseModel], loc: Loc) -> list[str]:
-    """The keys that the section at `loc` may have."""
-    return [
-        field.alias or name
-        for candidate in _candidates(model, loc)
-        for name, field in candidate.model_fields.items()
-    ]
+    """The keys that the section at `loc` may have, each once."""
+    names = [name for candidate in _candidates(model, loc) for name in candidate.model_fields]
+    return list(dict.fromkeys(names))
 
 
 def node_types(model: type[BaseModel], loc: Loc) -> list[str]:

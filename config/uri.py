@@ -58,7 +58,9 @@ def parse_uri(text: str) -> SipUri:
         raise InvalidValue("a SIP URI here has no headers (`?…`)", "Write them under `headers`")
     match = _URI.fullmatch(text)
     if match is None:
-        raise InvalidValue("is not a SIP URI", "Write one such as `sip:billing@10.0.0.8:5060`")
+        raise InvalidValue(
+            "is not a SIP URI", "Write one such as `sip:billing@10.0.0.8`, or `sip:10.0.0.2:5060`"
+        )
     user = unquote(match["user"] or "")
     if not user.isprintable():
         raise InvalidValue("the user part of a SIP URI must be printable")
