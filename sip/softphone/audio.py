@@ -36,7 +36,9 @@ class CallAudio:
     def connect(self, call: pj.AudioMedia) -> None:
         """Link to the call's audio, anew after each negotiation: its port changes."""
         self._call = call
-        if self._source is not None:
+        if self._source is None:
+            self.send_tone(None)
+        else:
             self._source.startTransmit(call)
         if self.record is not None and self._recorder is None:
             self._recorder = pj.AudioMediaRecorder()
@@ -50,16 +52,17 @@ class CallAudio:
         self._call = None
 
     def send_tone(self, hertz: int | None) -> None:
-        """Send a sine wave in place of what was sent; None for silence."""
-        if hertz is None:
-            self._send(None)
-            return
-        tone = pj.ToneDesc()
-        tone.freq1, tone.freq2 = hertz, 0
-        tone.on_msec, tone.off_msec, tone.volume = _TONE_MS, 0, _LEVEL
+        """Send a sine wave in place of what was sent; None for silence.
+
+        Silence has a source too: without one PJSIP sends no RTP, and its digits no timestamps.
+        """
         generator = pj.ToneGenerator()
         generator.createToneGenerator(RATE)
-        generator.play(pj.ToneDescVector([tone]), True)
+        if hertz is not None:
+            tone = pj.ToneDesc()
+            tone.freq1, tone.freq2 = hertz, 0
+            tone.on_msec, tone.off_msec, tone.volume = _TONE_MS, 0, _LEVEL
+            generator.play(pj.ToneDescVector([tone]), True)
         self._send(generator)
 
     def send_file(self, path: Path) -> float:
@@ -70,13 +73,13 @@ class CallAudio:
         self._send(player)
         return seconds
 
-    def _send(self, source: pj.AudioMedia | None) -> None:
+    def _send(self, source: pj.AudioMedia) -> None:
         if self._source is not None:
             if self._call is not None:
                 self._source.stopTransmit(self._call)
             self._retired.append(self._source)
         self._source = source
-        if source is not None and self._call is not None:
+        if self._call is not None:
             source.startTransmit(self._call)
 
     def destroy(self) -> None:

@@ -32,6 +32,9 @@ a=sendrecv"""
 
 CONTACT = "Contact: <sip:peer@[local_ip]:[local_port];transport=[transport]>"
 
+NUMBER = "sip:[service]@[remote_ip]:[remote_port]"
+"""Request URI outside a dialog: the dialled number at the gateway."""
+
 RETRANSMIT_MS = 500
 """T1 of RFC 3261 section 17.1.1.1."""
 
@@ -44,9 +47,6 @@ class Script:
 
     dialog: tuple[str, ...] = ()
     """Header lines From, To and Call-ID of the requests this side sends."""
-
-    uri = "[next_url]"
-    """Request URI within the dialog."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -108,11 +108,18 @@ class Script:
         body = f"Signal={digit}\nDuration=160"
         return self.sends("INFO", ("Content-Type: application/dtmf-relay",), body).gets(200)
 
-    def _request(self, method: str, headers: tuple[str, ...], body: str = "") -> Self:
+    def _request(
+        self,
+        method: str,
+        headers: tuple[str, ...],
+        body: str = "",
+        *,
+        uri: str = "[next_url]",
+        retransmit: bool = True,
+    ) -> Self:
         via = "Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch]"
-        line = f"{method} {self.uri} SIP/2.0"
-        retransmit = method != "ACK"
-        return self._message(line, (via, "Max-Forwards: 70", *headers), body, retransmit=retransmit)
+        lines = (via, "Max-Forwards: 70", *headers)
+        return self._message(f"{method} {uri} SIP/2.0", lines, body, retransmit=retransmit)
 
     def _message(
         self, line: str, headers: tuple[str, ...], body: str = "", *, retransmit: bool = False
@@ -149,20 +156,24 @@ class Caller(Script):
         super().__init__(name)
         self.dialog = tuple(line.replace("[$caller]", caller) for line in self.dialog)
 
-    def dials(self, headers: tuple[str, ...] = (), body: str = SDP) -> Self:
-        """INVITE with an offer (RFC 3261 section 13.2)."""
-        return self._outside("INVITE", ("Content-Type: application/sdp", *headers), body)
+    def dials(self, headers: tuple[str, ...] = (), *, once: bool = False) -> Self:
+        """INVITE with an offer (RFC 3261 section 13.2).
+
+        `once`: never repeated, and the next step does not wait for an answer.
+        """
+        lines = ("Content-Type: application/sdp", *headers)
+        return self._outside("INVITE", lines, SDP, retransmit=not once)
 
     def asks(self, method: str, headers: tuple[str, ...] = ()) -> Self:
         """A request outside any dialog."""
-        return self._outside(method, headers, "")
+        return self._outside(method, headers)
 
-    def _outside(self, method: str, headers: tuple[str, ...], body: str) -> Self:
-        inside, self.uri = self.uri, "sip:[service]@[remote_ip]:[remote_port]"
+    def _outside(
+        self, method: str, headers: tuple[str, ...], body: str = "", *, retransmit: bool = True
+    ) -> Self:
         cseq = f"CSeq: {next(self._cseq)} {method}"
-        self._request(method, (*self.dialog, cseq, CONTACT, *headers), body)
-        self.uri = inside
-        return self
+        lines = (*self.dialog, cseq, CONTACT, *headers)
+        return self._request(method, lines, body, uri=NUMBER, retransmit=retransmit)
 
     def hears_progress(self) -> Self:
         """100, 180 or 183, any of them or none."""
@@ -174,7 +185,7 @@ class Caller(Script):
         """200, acknowledged (RFC 3261 section 13.2.2.4)."""
         self.hears_progress()
         self._steps.append('<recv response="200" rrs="true"/>')
-        return self._request("ACK", (*self.dialog, "CSeq: 1 ACK", CONTACT))
+        return self._request("ACK", (*self.dialog, "CSeq: 1 ACK", CONTACT), retransmit=False)
 
     def is_refused(self, code: int, headers: Headers | None = None) -> Self:
         """A final response of 300 and above, acknowledged in its transaction (17.1.1.3)."""
@@ -189,18 +200,16 @@ class Caller(Script):
 
     def cancels(self) -> Self:
         """CANCEL, answered with 200; the INVITE with 487 (RFC 3261 section 9)."""
-        uri, self.uri = self.uri, "sip:[service]@[remote_ip]:[remote_port]"
         via = "Via: SIP/2.0/[transport] [local_ip]:[local_port];rport;branch=[branch-1]"
         to = self.dialog[1].replace("[peer_tag_param]", "")
         headers = (via, "Max-Forwards: 70", self.dialog[0], to, self.dialog[2], "CSeq: 1 CANCEL")
-        self._message(f"CANCEL {self.uri} SIP/2.0", headers, retransmit=True)
-        self.uri = uri
+        self._message(f"CANCEL {NUMBER} SIP/2.0", headers, retransmit=True)
+        self.hears_progress()
         self.gets(200)
         self._steps.append('<recv response="487"/>')
         return self._acknowledges()
 
     def _acknowledges(self) -> Self:
-        uri = "sip:[service]@[remote_ip]:[remote_port]"
         headers = (
             "[last_Via:]",
             "Max-Forwards: 70",
@@ -209,7 +218,7 @@ class Caller(Script):
             self.dialog[2],
             "CSeq: 1 ACK",
         )
-        return self._message(f"ACK {uri} SIP/2.0", headers)
+        return self._message(f"ACK {NUMBER} SIP/2.0", headers)
 
     def is_referred(self, target: str, headers: Headers | None = None) -> Self:
         """REFER from the gateway (RFC 3515 section 2.4.1); `target` matches its Refer-To."""
@@ -260,6 +269,10 @@ class Agent(Script):
         """A provisional response with a tag: an early dialog."""
         return self._responds(f"{code} {reason}")
 
+    def progresses(self) -> Self:
+        """183 with an answer: early media (RFC 3960)."""
+        return self._responds("183 Session Progress", ("Content-Type: application/sdp",), SDP)
+
     def answers(self) -> Self:
         """200 with an answer, acknowledged."""
         self._responds("200 OK", ("Content-Type: application/sdp",), SDP, retransmit=True)
@@ -295,3 +308,29 @@ class Agent(Script):
             *headers,
         )
         return self._message(f"SIP/2.0 {status}", lines, body, retransmit=retransmit)
+
+
+class Registrar(Script):
+    """A provider that the gateway registers with."""
+
+    def __init__(self, name: str, user: str, password: str) -> None:
+        super().__init__(name)
+        self._credentials = f'username="{user}" password="{password}"'
+
+    def challenges(self) -> Self:
+        """401, then a REGISTER whose digest is right (RFC 3261 section 22.2)."""
+        challenge = 'WWW-Authenticate: Digest realm="provider", algorithm=MD5, nonce="5f1d2c"'
+        self.receives("REGISTER").replies(401, "Unauthorized", (challenge,))
+        self._steps.append(
+            '<recv request="REGISTER"><action>'
+            f'<verifyauth assign_to="right" {self._credentials}/>'
+            "</action></recv>\n"
+            '<nop test="right" next="known"/>'
+        )
+        self.replies(403, "Forbidden").receives("NOTHING")
+        self._steps.append('<label id="known"/>')
+        return self
+
+    def grants(self, seconds: int) -> Self:
+        """200 with the binding (RFC 3261 section 10.3)."""
+        return self.replies(200, "OK", ("[last_Contact:]", f"Expires: {seconds}"))

@@ -46,9 +46,8 @@ class Sipp:
         number: str = "",
         transport: str = "udp",
         calls: int = 1,
+        rate: int = 10,
         echo: bool = False,
-        user: str = "",
-        password: str = "",
     ) -> Self:
         """Start it, and wait until it listens if it is to be called.
 
@@ -61,9 +60,8 @@ class Sipp:
             number: the user part that it dials.
             transport: `udp` or `tcp`.
             calls: it ends after so many.
+            rate: calls begun in a second.
             echo: send the audio back that it hears.
-            user: of digest authentication.
-            password: of digest authentication.
         """
         port = port or network.free_port(address)
         media, _ = network.free_udp_range(address, 4)
@@ -71,6 +69,7 @@ class Sipp:
         scenario.write_text(script.xml())
         arguments = [
             *("-sf", str(scenario), "-i", address, "-p", str(port), "-m", str(calls)),
+            *("-r", str(rate)),
             *("-mi", address, "-mp", str(media), "-nostdin", "-nd"),
             *("-t", "t1" if transport == "tcp" else "u1"),
             *("-recv_timeout", str(round(RECEIVE_LIMIT * 1000))),
@@ -80,8 +79,6 @@ class Sipp:
         ]
         if echo:
             arguments.append("-rtp_echo")
-        if user:
-            arguments += ["-au", user, "-ap", password]
         if gateway is not None:
             arguments += ["-s", number, f"{gateway[0]}:{gateway[1]}"]
         process = await asyncio.create_subprocess_exec(
@@ -126,6 +123,11 @@ class Sipp:
                 await self.succeeds()
         finally:
             await self.stop()
+
+    def has_sent(self, method: str) -> bool:
+        """Whether its trace holds a request of this method."""
+        trace = self._scenario.with_suffix(".log")
+        return trace.exists() and f"\n{method} sip:" in trace.read_text(errors="replace")
 
     async def succeeds(self) -> None:
         """Wait for its end.

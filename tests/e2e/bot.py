@@ -1,0 +1,152 @@
+"""A bot that does what the test says: a WebSocket server of `switchhook.v1` in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import Any
+
+import numpy as np
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from sip.audio import Pcm
+from sip.softphone.tones import analyse, tone_name
+from tests.e2e.world import GATEWAY
+from tests.peers import network
+
+PATIENCE = 5.0
+"""Seconds that a message may take."""
+
+
+class Conversation:
+    """One connection of the gateway."""
+
+    def __init__(self, socket: ServerConnection) -> None:
+        self.start: dict[str, Any] = {}
+        self.messages: list[dict[str, Any]] = []
+        """Everything received but `start`, in order."""
+        self.echo = False
+        """Send the caller's audio back."""
+        self.audio = bytearray()
+        """The caller's audio so far, PCM16."""
+        self.frame_sizes: set[int] = set()
+        self.closed = asyncio.Event()
+        self._claimed: list[int] = []
+        self._socket = socket
+        self._ready = asyncio.Event()
+        self._news = asyncio.Condition()
+
+    async def expect(self, kind: str, within: float = PATIENCE, **fields: Any) -> dict[str, Any]:
+        """The first message of this type with these fields that was not given out before."""
+
+        def found() -> int | None:
+            for index, message in enumerate(self.messages):
+                wanted = {"type": kind, **fields}.items()
+                if index not in self._claimed and all(pair in message.items() for pair in wanted):
+                    return index
+            return None
+
+        try:
+            async with asyncio.timeout(within), self._news:
+                await self._news.wait_for(lambda: found() is not None or self.closed.is_set())
+        except TimeoutError:
+            pass
+        index = found()
+        assert index is not None, f"no {kind} {fields} within {within} s, but: {self.messages}"
+        self._claimed.append(index)
+        return self.messages[index]
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        """A command to the gateway."""
+        await self._socket.send(json.dumps({"type": kind, **fields}))
+
+    async def say(self, pcm: Pcm) -> None:
+        """Audio to the caller, all at once."""
+        await self._socket.send(pcm.samples)
+
+    async def hears(self, hertz: int, seconds: float = 0.3) -> None:
+        """Wait until so much of a tone has come from the caller."""
+
+        def heard() -> bool:
+            samples = np.frombuffer(bytes(self.audio[: len(self.audio) // 2 * 2]), "<i2") / 32768
+            return analyse(samples, self.rate).seconds_of(hertz) >= seconds
+
+        await network.until(heard, f"the bot hears {tone_name(hertz)}", PATIENCE)
+
+    async def break_off(self) -> None:
+        """Drop the connection without a closing handshake."""
+        self._socket.transport.abort()
+        await self.closed.wait()
+
+    async def close(self) -> None:
+        """End the session in good order."""
+        await self._socket.close()
+
+    @property
+    def rate(self) -> int:
+        """Samples per second."""
+        rate: int = self.start["audio"]["sample_rate"]
+        return rate
+
+    async def _run(self) -> None:
+        try:
+            async for frame in self._socket:
+                if isinstance(frame, bytes):
+                    self.frame_sizes.add(len(frame))
+                    self.audio += frame
+                    if self.echo:
+                        await self._socket.send(frame)
+                    continue
+                message = json.loads(frame)
+                if message["type"] == "start" and not self._ready.is_set():
+                    self.start = message
+                    self._ready.set()
+                    continue
+                async with self._news:
+                    self.messages.append(message)
+                    self._news.notify_all()
+        except ConnectionClosed:
+            pass
+        finally:
+            self.closed.set()
+            async with self._news:
+                self._news.notify_all()
+
+
+class ScriptedBot:
+    """Takes the gateway's connections; the test asks for them one by one."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[Conversation] = asyncio.Queue()
+        self._server: Server | None = None
+
+    async def start(self, port: int) -> None:
+        """Listen."""
+        spoken = [Subprotocol("switchhook.v1")]
+        self._server = await serve(self._take, GATEWAY, port, subprotocols=spoken, compression=None)
+
+    async def stop(self) -> None:
+        """Drop every connection and stop listening."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def conversation(self, within: float = PATIENCE) -> Conversation:
+        """The next connection, once it has had its `start`."""
+        try:
+            async with asyncio.timeout(within):
+                talk = await self._waiting.get()
+                await talk._ready.wait()
+                return talk
+        except TimeoutError:
+            raise AssertionError(f"no conversation began within {within} s") from None
+
+    async def _take(self, socket: ServerConnection) -> None:
+        talk = Conversation(socket)
+        self._waiting.put_nowait(talk)
+        with contextlib.suppress(ConnectionClosed):
+            await talk._run()

@@ -1,0 +1,298 @@
+"""The world an end-to-end test plays in: who is where, what is configured, which tone means what.
+
+    carrier 127.0.0.2 ──▶ gateway 127.0.0.1 ──▶ pbx 127.0.0.3        bot: in the test's process
+                                                 stranger 127.0.0.9, in nobody's trunk
+
+Every prompt is a tone of its own, so that a recording proves which one was heard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import yaml
+
+from sip.softphone.tones import tone
+from tests.peers import network
+
+GATEWAY = "127.0.0.1"
+CARRIER = "127.0.0.2"
+PBX = "127.0.0.3"
+STRANGER = "127.0.0.9"
+
+RTP_PORTS = 240
+MAX_CALLS = 100
+
+CALLER_TONE = 440
+AGENT_TONE = 880
+RINGBACK = "425 Hz"
+
+PROMPTS = {
+    "welcome": 495,
+    "accepted": 550,
+    "goodbye": 605,
+    "code-486": 660,
+    "code-503": 715,
+    "no-answer": 770,
+    "bad-destination": 825,
+    "media": 935,
+    "declined": 990,
+    "no-verdict": 1045,
+    "unsupported": 1100,
+    "class-5xx": 1155,
+    "default": 1210,
+    "bot-failed": 1265,
+    "operator": 1320,
+}
+"""Hz, by the name of the prompt."""
+
+PROMPT_SECONDS = 0.6
+
+FALLBACK = {
+    "486": "code-486",
+    "503": "code-503",
+    "no_answer": "no-answer",
+    "bad_destination": "bad-destination",
+    "media_incompatible": "media",
+    "declined": "declined",
+    "no_verdict": "no-verdict",
+    "method_unsupported": "unsupported",
+    "5xx": "class-5xx",
+    "default": "default",
+}
+"""Which prompt follows which failure, by the keys of a fallback table."""
+
+REFER_TIMERS = {"first_notify": 1, "final_notify": 2, "bye_grace": 0.4}
+"""Seconds: a silent peer must not make a test slow."""
+
+REFERRED_TO = "sip:+493012345@127.0.0.77"
+"""Where the external target is: nobody is there, the trunk only pretends."""
+
+ANSWER_LIMIT = 3
+"""Seconds that an agent may ring."""
+
+HANDBACK_HEADERS = {"X-Next": "billing", "User-to-User": "c0ffee;encoding=hex"}
+
+
+@dataclass(frozen=True)
+class World:
+    """Addresses, ports and files of one gateway."""
+
+    folder: Path
+    transport: str = "udp"
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Merged over the generated settings, section by section."""
+    port: int = field(default_factory=lambda: network.free_port(GATEWAY))
+    carrier_port: int = field(default_factory=lambda: network.free_port(CARRIER))
+    pbx_port: int = field(default_factory=lambda: network.free_port(PBX))
+    api_port: int = field(default_factory=lambda: network.free_port(GATEWAY))
+    bot_port: int = field(default_factory=lambda: network.free_port(GATEWAY))
+    rtp: tuple[int, int] = field(default_factory=lambda: network.free_udp_range(GATEWAY, RTP_PORTS))
+
+    @property
+    def configuration(self) -> Path:
+        """The settings file."""
+        return self.folder / "switchhook.yaml"
+
+    @property
+    def api(self) -> str:
+        """Base URL of the control API."""
+        return f"http://{GATEWAY}:{self.api_port}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the gateway takes SIP."""
+        return GATEWAY, self.port
+
+    def number(self, dialled: str) -> str:
+        """The URI of a number at the gateway."""
+        return f"sip:{dialled}@{GATEWAY}:{self.port}{self._suffix}"
+
+    @property
+    def _suffix(self) -> str:
+        return ";transport=tcp" if self.transport == "tcp" else ""
+
+    def write(self) -> None:
+        """Write settings, flows and prompts."""
+        flows = self.folder / "flows"
+        flows.mkdir(parents=True)
+        for name, hertz in PROMPTS.items():
+            pcm = tone(hertz, PROMPT_SECONDS)
+            with soundfile.SoundFile(flows / f"{name}.wav", "w", pcm.rate, 1, "PCM_16") as wav:
+                wav.buffer_write(pcm.samples, "int16")
+        for flow in _flows():
+            (flows / f"{flow['flow']}.yaml").write_text(_yaml(flow))
+        settings = self._settings()
+        for section, values in self.settings.items():
+            known = settings.get(section)
+            settings[section] = {**known, **values} if isinstance(known, dict) else values
+        self.configuration.write_text(_yaml(settings))
+
+    def _settings(self) -> dict[str, Any]:
+        pbx = f"@{PBX}:{self.pbx_port}{self._suffix}"
+        listen = {"transport": self.transport, "address": GATEWAY, "port": self.port}
+        return {
+            "sip": {
+                "listen": [listen],
+                "rtp": {
+                    "address": GATEWAY,
+                    "first_port": self.rtp[0],
+                    "last_port": self.rtp[1],
+                },
+                "max_calls": MAX_CALLS,
+            },
+            "trunks": {
+                "carrier": {
+                    "sources": [f"{CARRIER}/32"],
+                    "proxy": f"sip:{CARRIER}:{self.carrier_port}{self._suffix}",
+                    "refer": REFER_TIMERS,
+                    "routes": [
+                        {"number": number, "flow": flow} for number, flow in NUMBERS.items()
+                    ],
+                },
+                "pbx": {
+                    "sources": [f"{PBX}/32"],
+                    "proxy": f"sip:{PBX}:{self.pbx_port}{self._suffix}",
+                    "refer": REFER_TIMERS,
+                },
+            },
+            "targets": {
+                "sales": {"kind": "internal", "destination": f"sip:sales{pbx}", "trunk": "pbx"},
+                "support": {
+                    "kind": "internal",
+                    "destination": f"sip:support{pbx}",
+                    "trunk": "pbx",
+                },
+                "outside": {"kind": "external", "destination": REFERRED_TO},
+                "number": {
+                    "kind": "external",
+                    "destination": "+493012345",
+                    "trunk": "carrier",
+                    "method": "invite",
+                },
+            },
+            "bots": {
+                "assistant": {
+                    "url": f"ws://{GATEWAY}:{self.bot_port}",
+                    "connect_timeout": 1,
+                    "backlog": 2,
+                }
+            },
+            "api": {"address": GATEWAY, "port": self.api_port},
+            "drain": 10,
+        }
+
+
+NUMBERS = {"100": "conversation", "200": "dial", "300": "refer", "400": "handback", "500": "second"}
+"""Which flow answers which number."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: object) -> bool:
+        """The gateway's YAML knows no anchors."""
+        return True
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False)
+
+
+def _prompt(name: str) -> dict[str, str]:
+    return {"file": f"{name}.wav"}
+
+
+def _fallback() -> dict[str, Any]:
+    return {key: {"prompt": _prompt(name), "end": True} for key, name in FALLBACK.items()}
+
+
+def _transfer(**node: Any) -> dict[str, Any]:
+    return {"type": "agent_transfer", "fallback": _fallback(), **node}
+
+
+def _flows() -> list[dict[str, Any]]:
+    goodbye = {"type": "hangup", "prompt": _prompt("goodbye"), "headers": {"X-End": "goodbye"}}
+    return [
+        {
+            # A caller talks to a bot, which decides.
+            "flow": "conversation",
+            "start": "talk",
+            "transfer_node": "hand_over",
+            "entries": ["goodbye"],
+            "nodes": {
+                "talk": {
+                    "type": "bot",
+                    "bot": "assistant",
+                    "transfer": {"billing": "hand_back", "default": "hand_over"},
+                    "done": "goodbye",
+                    "error": "bot_failed",
+                },
+                "hand_over": {
+                    "type": "agent_transfer",
+                    "accepted_message": _prompt("accepted"),
+                    "timeout": ANSWER_LIMIT,
+                    # Back to the bot, which learns from its `start` what became of it.
+                    "fallback": {
+                        "486": {"prompt": _prompt("code-486"), "node": "talk"},
+                        "default": {"prompt": _prompt("default"), "node": "talk"},
+                    },
+                    "next": "talk",
+                },
+                "hand_back": _transfer(target="outside", method="bye", headers=HANDBACK_HEADERS),
+                "bot_failed": {"type": "hangup", "prompt": _prompt("bot-failed")},
+                "goodbye": goodbye,
+            },
+        },
+        {
+            # Straight to an agent; every failure has its own prompt.
+            "flow": "dial",
+            "start": "to_sales",
+            "nodes": {
+                "to_sales": _transfer(target="sales", timeout=ANSWER_LIMIT, next="goodbye"),
+                "goodbye": goodbye,
+            },
+        },
+        {
+            # The trunk is asked to take the call elsewhere.
+            "flow": "refer",
+            "start": "to_outside",
+            "nodes": {"to_outside": _transfer(target="outside", method="refer")},
+        },
+        {
+            # The call is given back to the trunk with BYE.
+            "flow": "handback",
+            "start": "greet",
+            "nodes": {
+                "greet": {"type": "play", "prompt": _prompt("welcome"), "next": "back"},
+                "back": _transfer(target="outside", method="bye", headers=HANDBACK_HEADERS),
+            },
+        },
+        {
+            # The first agent is busy: words, then the second one.
+            "flow": "second",
+            "start": "first",
+            "nodes": {
+                "first": {
+                    "type": "agent_transfer",
+                    "target": "sales",
+                    "accepted_message": _prompt("accepted"),
+                    "timeout": ANSWER_LIMIT,
+                    "fallback": {
+                        "busy": {"prompt": _prompt("code-486"), "node": "next_one"},
+                        "default": {"prompt": _prompt("default"), "end": True},
+                    },
+                },
+                "next_one": {
+                    "type": "agent_transfer",
+                    "target": "support",
+                    "timeout": ANSWER_LIMIT,
+                    "headers": {"X-Queue": "support"},
+                    "fallback": {"default": {"prompt": _prompt("default"), "end": True}},
+                    "next": "goodbye",
+                },
+                "goodbye": goodbye,
+            },
+        },
+    ]
