@@ -118,8 +118,7 @@ class Interpreter:
         self._over = True
         await run.stop_tasks()
         run.drop_handover()
-        if run.caller_left is None:
-            await self._hang_up(end.headers)
+        await self._hang_up(end.headers)
         self._absorb_cancellation()
         run.emit(FlowEnded(end.reason, end.message))
         return FlowResult(

@@ -243,6 +243,8 @@ class TwinBot:
         self.refusals: list[str] = []
         self.asks = True
         """False: a session that breaks its contract and does not ask what the flow accepts."""
+        self.goodbye = False
+        """True: releasing the bot takes a step, as a WebSocket's closing handshake does."""
         self._exits = iter(exits)
 
     async def converse(self, start: BotStart, accepts: Accepts) -> BotExit:
@@ -259,6 +261,8 @@ class TwinBot:
             await asyncio.Event().wait()
             raise AssertionError("a bot that listens can only be stopped")
         finally:
+            if self.goodbye:
+                await self.stage.take(f"goodbye to {start.bot}")
             self.stage.journal.append(f"bot {start.bot} released")
 
     def _refused(self, chosen: BotExit, accepts: Accepts) -> str | None:

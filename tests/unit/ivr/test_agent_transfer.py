@@ -13,7 +13,8 @@ from ivr.events import FallbackTaken, NodeLeft
 from ivr.ports import BotTransfer
 from ivr.result import EndReason
 from sip.events import TransferEnded
-from sip.outcome import Handover, HandoverStatus, Method, Outcome, Side
+from sip.order import TransferOrder
+from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 from tests.twin import Verdict
 from tests.unit.ivr.scene import Scene
 
@@ -166,27 +167,21 @@ async def test_a_failure_leads_to_the_next_target() -> None:
 
 
 async def test_a_fallback_node_without_a_target_tries_the_one_asked_for_by_its_own_method() -> None:
+    open_to_all = {"type": "agent_transfer"}
     nodes = {
         "talk": {"type": "bot", "bot": "b", "transfer": {"default": "hand"}, "error": "again"},
-        "hand": {
-            "type": "agent_transfer",
-            "fallback": {"method_unsupported": {"node": "again"}, "default": {"end": True}},
-        },
-        "again": {
-            "type": "agent_transfer",
-            "method": "invite",
-            "fallback": {"default": {"end": True}},
-        },
+        "hand": {**open_to_all, "fallback": {"default": {"node": "again"}}},
+        "again": {**open_to_all, "fallback": {"default": {"end": True}}},
     }
     scene = Scene(
         nodes,
-        exits=[BotTransfer("mobile", Method.REFER)],
-        verdicts=[Verdict(Outcome.METHOD_UNSUPPORTED, 405)],
+        exits=[BotTransfer("mobile", Method.INVITE)],
+        verdicts=[Verdict(Outcome.MEDIA_INCOMPATIBLE, 488)],
     )
     await scene.run()
     assert [(order.name, order.method) for order in scene.call.orders] == [
-        ("mobile", Method.REFER),
         ("mobile", Method.INVITE),
+        ("mobile", Method.REFER),
     ]
 
 
@@ -310,14 +305,36 @@ async def test_a_shutdown_ends_a_talk_and_keeps_its_attempt() -> None:
     ]
 
 
-async def test_a_transfer_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("leaves", "outcome"), [(False, Outcome.CANCELLED), (True, Outcome.ABANDONED)]
+)
+async def test_a_transfer_that_never_ends_is_cut_off_and_still_has_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, leaves: bool, outcome: Outcome
+) -> None:
+    async def silence(order: TransferOrder) -> Attempt:
+        await scene.stage.take("silence")
+        await asyncio.Event().wait()
+        raise AssertionError
+
     monkeypatch.setattr("ivr.nodes.agent_transfer.RELEASE_LIMIT", 0)
-    scene = Scene({"hand": TRANSFER}, verdicts=[Verdict(rings=True)])
+    scene = Scene({"hand": TRANSFER})
+    monkeypatch.setattr(scene.call, "transfer", silence)
     monkeypatch.setattr(scene.call, "cancel_transfer", lambda: True)
     flow = scene.start()
-    scene.stage.on("invite billing as t1", flow.cancel)
+    scene.stage.on("silence", scene.call.hang_up if leaves else flow.cancel)
     result = await flow
-    assert [attempt.outcome for attempt in result.attempts] == [Outcome.CANCELLED]
+    assert [(each.id, each.outcome) for each in result.attempts] == [("t1", outcome)]
+
+
+async def test_a_fault_during_the_message_ends_the_call_as_failed() -> None:
+    def fail() -> None:
+        raise OSError("no memory for the player")
+
+    scene = Scene({"hand": TRANSFER})
+    scene.stage.on("play One moment", fail)
+    result = await scene.run()
+    assert result.end is EndReason.FAILED
+    assert scene.call.orders == []
 
 
 LOOKUPS = [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from ivr.decisions import GotoDecision, HangupDecision
 from ivr.events import BotCommandRefused
 from ivr.ports import BotDone, BotFailed, BotGoto, BotHangup, BotTransfer
 from ivr.result import EndReason
@@ -183,3 +185,19 @@ async def test_hang_up_during_a_talk_releases_the_bot() -> None:
     result = await scene.run()
     assert result.end is EndReason.CALLER_HANGUP
     assert scene.journal[-1] == "bot concierge released"
+
+
+@pytest.mark.parametrize("second", ["hang_up", "shutdown", "decision"])
+async def test_a_bot_is_released_in_full_whatever_else_happens_meanwhile(second: str) -> None:
+    scene = Scene(NODES)
+    scene.bot.goodbye = True
+    flow = scene.start()
+    actions: dict[str, Callable[[], object]] = {
+        "hang_up": scene.call.hang_up,
+        "shutdown": flow.cancel,
+        "decision": lambda: scene.interpreter.decide(HangupDecision()),
+    }
+    scene.stage.on("bot listens", lambda: scene.interpreter.decide(GotoDecision("sorry")))
+    scene.stage.on("goodbye to concierge", actions[second])
+    await flow
+    assert scene.journal.count("bot concierge released") == 1

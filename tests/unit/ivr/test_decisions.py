@@ -18,10 +18,11 @@ from ivr.decisions import (
     RefusalReason,
     TransferDecision,
 )
+from ivr.disposition import Disposition, disposition
 from ivr.events import DecisionTaken, NodeLeft, Playback, PromptEnded
 from ivr.ports import BotHangup
 from ivr.result import EndReason
-from sip.outcome import HandoverStatus, Method, Outcome, Side
+from sip.outcome import Handover, HandoverStatus, Method, Outcome, Side
 from tests.twin import Verdict
 from tests.unit.ivr.scene import Scene
 
@@ -229,12 +230,44 @@ async def test_goto_takes_the_caller_back_from_an_agent() -> None:
 
 async def test_goto_during_the_accepted_message_drops_the_transfer() -> None:
     scene = scene_of("announced")
+    scene.call.endless.add("One moment")
+    seen: list[Handover | None] = []
+    scene.stage.on("play Sorry", lambda: seen.append(scene.interpreter.handover))
     goto = GotoDecision("sorry")
     result = await at(scene, "play One moment", lambda: scene.interpreter.decide(goto))
     assert scene.call.orders == []
     assert result.attempts == ()
-    assert result.handover is not None
-    assert result.handover.status is HandoverStatus.CANCELLED
+    assert scene.journal.index("stopped One moment") < scene.journal.index("play Sorry")
+    assert [each and each.status for each in seen] == [HandoverStatus.CANCELLED]
+    assert disposition(result) is Disposition.CONTAINED
+
+
+async def test_a_cancelled_transfer_does_not_cancel_the_next() -> None:
+    again = {"type": "agent_transfer", "target": "sales", "fallback": {"default": {"end": True}}}
+    nodes = {
+        "announced": {**NODES["announced"], "fallback": {"default": {"node": "again"}}},
+        "again": again,
+    }
+    scene = Scene(nodes)
+    cancel = CancelTransfer()
+    result = await at(scene, "play One moment", lambda: scene.interpreter.decide(cancel))
+    assert [attempt.outcome for attempt in result.attempts] == [
+        Outcome.CANCELLED,
+        Outcome.CONNECTED,
+    ]
+
+
+async def test_a_transfer_that_a_goto_replaced_does_not_cancel_the_next() -> None:
+    scene = scene_of("talk")
+
+    def change_mind() -> None:
+        scene.interpreter.decide(TransferDecision("sales"))
+        scene.interpreter.decide(CancelTransfer())
+        scene.interpreter.decide(GotoDecision("announced"))
+
+    result = await at(scene, "bot listens", change_mind)
+    assert [order.name for order in scene.call.orders] == ["billing"]
+    assert result.end is EndReason.TRANSFERRED
 
 
 async def test_the_last_of_two_decisions_at_once_counts() -> None:
