@@ -8,15 +8,15 @@ from typing import Protocol
 from config.settings import Settings
 from gateway.bots import caller
 from ivr.ports import CallerCall
-from sip.events import LegEnded
+from sip.events import Direction, LegEnded
 
 
 class CallFacts(caller.CallFacts, Protocol):
     """What is known of a call from its INVITE."""
 
     @property
-    def direction(self) -> str:
-        """`inbound`."""
+    def direction(self) -> Direction:
+        """`received`: the call came in."""
 
     @property
     def flow(self) -> str:
@@ -41,6 +41,9 @@ class CallerLeg(CallerCall, caller.CallerLeg, Protocol):
     @property
     def info(self) -> CallFacts:
         """What is known from the INVITE."""
+
+    def reject(self, code: int, reason: str = "") -> None:
+        """Refuse the INVITE. Raises `CallEnded`."""
 
     async def wait_ended(self) -> LegEnded:
         """Return when the leg is gone."""

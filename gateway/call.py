@@ -18,16 +18,20 @@ from gateway.records import CallRecord, FinishedCall, encode_events
 from gateway.timeline import CallEvent, Timeline
 from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.disposition import disposition
+from ivr.events import NodeEntered
 from ivr.interpreter import Interpreter
 from ivr.ports import CallEnded, PromptSource
 from ivr.result import EndReason, FlowResult
-from sip.events import Event, LegAnswered, LegEnded, MediaQuality
+from sip.events import Direction, Event, LegAnswered, LegEnded, MediaQuality, TransferEnded
 from sip.outcome import Handover
 
 log = structlog.get_logger()
 
 RELEASE_LIMIT = 40.0
 """Seconds that our BYE may take: 64*T1 = 32 s (RFC 3261 section 17.1.2), and some reserve."""
+
+DIRECTIONS = {Direction.RECEIVED: "inbound", Direction.SENT: "outbound"}
+"""What a call is called by the way its first INVITE went."""
 
 _CHANCE = Random()
 
@@ -53,6 +57,7 @@ class CallSession:
         publish: Callable[[CallEvent], None],
     ) -> None:
         self.leg = leg
+        self.direction = DIRECTIONS[leg.info.direction]
         self.timeline = Timeline(leg.id, publish)
         self.state = CallState.RINGING
         self.answered_at: float | None = None
@@ -86,24 +91,27 @@ class CallSession:
     async def run(self) -> None:
         """Run the flow, release the caller's leg, and publish the record."""
         structlog.contextvars.bind_contextvars(call_id=self.leg.id)
-        result = _shutdown()
+        result: FlowResult | None = None
         try:
             result = await self._follow_flow()
         except Exception as error:
             log.exception("call failed")
-            self.timeline.record(CallFailed(type(error).__name__, str(error)))
-            result = _fault(error)
+            message = f"{type(error).__name__}: {error}"
+            self.timeline.record(CallFailed(message))
+            result = _broken_off(self.timeline, EndReason.FAILED, message)
         finally:
             try:
                 await self._release()
             finally:
+                if result is None:  # cancelled before the flow's first step
+                    result = _broken_off(self.timeline, EndReason.SHUTDOWN)
                 self._finish(result)
 
     async def _follow_flow(self) -> FlowResult:
         info = self.leg.info
         self.timeline.record(
             CallStarted(
-                info.direction, info.trunk, info.flow, info.caller, info.number, info.source
+                self.direction, info.trunk, info.flow, info.caller, info.number, info.source
             )
         )
         self.leg.subscribe(self._observe)
@@ -135,8 +143,12 @@ class CallSession:
 
     async def _release(self) -> None:
         """See the caller's leg off, whatever the flow left of it."""
-        if self.state is not CallState.ENDING:
-            with suppress(CallEnded):
+        if self.state is CallState.ENDING:
+            return
+        with suppress(CallEnded):
+            if self.state is CallState.RINGING:
+                self.leg.reject(500, "Server Internal Error")  # lets the trunk try elsewhere
+            else:
                 await self.leg.hangup({})
         try:
             await asyncio.wait_for(self.leg.wait_ended(), RELEASE_LIMIT)
@@ -147,7 +159,7 @@ class CallSession:
         info = self.leg.info
         record = CallRecord(
             id=self.leg.id,
-            direction=info.direction,
+            direction=self.direction,
             trunk=info.trunk,
             caller=info.caller,
             number=info.number,
@@ -168,11 +180,13 @@ class CallSession:
         self._publish(self.timeline.stamp(CallFinished(finished)))
 
 
-def _shutdown() -> FlowResult:
-    """What becomes of a call that is torn away before its flow began."""
-    return FlowResult(path=(), end=EndReason.SHUTDOWN, handover=None, attempts=())
-
-
-def _fault(error: Exception) -> FlowResult:
-    message = f"{type(error).__name__}: {error}"
-    return FlowResult(path=(), end=EndReason.FAILED, handover=None, attempts=(), message=message)
+def _broken_off(timeline: Timeline, end: EndReason, message: str = "") -> FlowResult:
+    """What a flow came to that could not say it itself."""
+    happened = [stamped.event for stamped in timeline.events]
+    return FlowResult(
+        path=tuple(event.node for event in happened if isinstance(event, NodeEntered)),
+        end=end,
+        handover=None,
+        attempts=tuple(event.attempt for event in happened if isinstance(event, TransferEnded)),
+        message=message,
+    )

@@ -33,11 +33,12 @@ from gateway import doctor as examination
 from gateway import report
 from gateway.api import client
 from gateway.api.models import CallDetail, EndedCall, LiveCall, ended_call, timeline_events
+from gateway.database import default_url
 from gateway.doctor import Verdict
 from gateway.errors import GatewayError
 from gateway.log import Format, configure
 from gateway.records import CallRecord
-from gateway.store import AmbiguousId, CallStore, Filter, default_url
+from gateway.store import AmbiguousId, CallStore, Filter
 from ivr.disposition import Disposition
 from ivr.prompts.errors import PromptError
 from sip.errors import SipError

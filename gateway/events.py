@@ -35,7 +35,6 @@ class CallFailed(Event):
     """An error of ours ended the call."""
 
     name: ClassVar[str] = "call.failed"
-    error: str
     message: str
 
 

@@ -1,11 +1,10 @@
 """A call's SIP messages as a picture in text: one column a leg, the gateway beside the caller.
 
-        ms  caller                                    gateway                             agent-1
-            192.0.2.5:5060                                                         192.0.2.9:5060
-            |                                         |                                         |
-         0  |------------- INVITE (SDP) ------------->|                                         |
-         1  |<-------------- 100 INVITE --------------|                                         |
-       930  |                                         |------------- INVITE (SDP) ------------->|
+ms  caller                                    gateway
+    192.0.2.5:5060
+    |                                         |
+ 0  |------------- INVITE (SDP) ------------->|
+ 1  |<-------------- 100 INVITE --------------|
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def describe(message: str) -> str:
     for match in _HEADER.finditer(rest):
         name = match["name"].lower()
         headers.setdefault(_COMPACT.get(name, name), match["value"].strip())
-    if first.startswith("SIP/"):
+    if first.startswith("SIP/2.0 "):
         _, _, status = first.partition(" ")
         method = headers.get("cseq", "").rpartition(" ")[2]
         label = f"{status[:3]} {method}".strip()
@@ -114,12 +113,13 @@ def draw(messages: list[Arrow]) -> str:
         return "no SIP messages\n"
     columns = _columns(messages)
     places = list(dict.fromkeys(columns.values()))
-    gap = min(WIDEST_GAP, (WIDTH - _TIME - 1) // max(1, len(places) - 1))
-    at = {place: _TIME + gap * index for index, place in enumerate(places)}
     peers = {columns[m.leg]: m.peer for m in reversed(messages)}
+    last = max(len(places[-1]), len(peers.get(places[-1], "")))
+    gap = min(WIDEST_GAP, (WIDTH - _TIME - last) // (len(places) - 1))
+    at = {place: _TIME + gap * index for index, place in enumerate(places)}
     lines = [
-        _row(_titles(at, {p: p for p in places}, gap), "ms"),
-        _row(_titles(at, peers, gap)),
+        _row({at[place]: place[: gap - 1] for place in places}, "ms"),
+        _row({at[place]: peers.get(place, "")[: gap - 1] for place in places}),
         _row(dict.fromkeys(at.values(), "|")),
     ]
     for message in messages:
@@ -144,16 +144,6 @@ def _columns(messages: list[Arrow]) -> dict[str, str]:
         free = len(set(columns.values())) < MAX_COLUMNS
         columns[leg] = leg if free else list(columns.values())[MAX_COLUMNS - 1]
     return columns
-
-
-def _titles(at: Mapping[str, int], titles: Mapping[str, str], gap: int) -> dict[int, str]:
-    """Titles begin at their column; the last one ends there, to keep the picture's width."""
-    cells = {}
-    last = max(at.values())
-    for place, column in at.items():
-        title = titles.get(place, "")[: gap - 1]
-        cells[column - len(title) + 1 if column == last else column] = title
-    return cells
 
 
 def _shaft(label: str, width: int, *, from_left: bool) -> str:

@@ -6,11 +6,13 @@ docs/operations.md lists the metrics for operators.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from gateway.events import CallFinished, CallStarted
 from gateway.store import CallStore
@@ -18,6 +20,7 @@ from gateway.timeline import CallEvent
 from sip.events import Event, LegAnswered, TransferEnded
 
 CALLER_LEG = "caller"
+"""The label of the leg that came in; every other one we dialled."""
 
 SETUP_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 180)
 """Seconds from INVITE to 2xx: the gateway answers in 20 ms, a person in 20 s; Timer C is 180 s."""
@@ -25,8 +28,77 @@ VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)
 """Seconds from the start of a transfer to its outcome."""
 LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 """Seconds the loop was late. 5 ms is the product's own limit, 20 ms is a frame of audio."""
+SIP_COUNTERS: Mapping[str, str] = {
+    "legs_active": "Legs in progress, agents' legs included",
+    "bot_ports_active": "Bots that hear a caller",
+    "gate_admitted": "INVITEs that the gate let in",
+    "gate_refused_source": "Requests from outside every trunk",
+    "gate_refused_shape": "Messages too large, too deep or malformed",
+    "gate_refused_method": "Requests of methods that are not served",
+    "gate_refused_draining": "INVITEs refused while draining",
+    "gate_refused_limit": "INVITEs refused because max_calls was reached",
+    "gate_refused_transfer": "REFERs refused",
+    "wire_events_dropped": "SIP events lost because the loop did not keep up",
+    "clock_ticks": "Ticks of the media clock, 20 ms each",
+    "clock_late_ticks": "Ticks of the media clock that came over 100 ms late",
+    "pump_rx_frames": "Frames of callers' audio for bots",
+    "pump_rx_dropped": "Frames of callers' audio lost because the loop did not keep up",
+    "pump_tx_bytes": "Bytes of bots' audio for callers",
+    "pump_tx_dropped_bytes": "Bytes of bots' audio beyond their backlog",
+    "pump_tx_underruns": "Frames a bot had begun but not finished when they were due",
+}
+"""Fields of `sip.agent.Counters`, and what each of them counts."""
+_REFUSED = "gate_refused_"
+_ACTIVE = "_active"
+
 LAG_INTERVAL = 0.1
 """Seconds between two measurements of the loop: ten wake-ups a second cost nothing one can see."""
+
+
+class SipCounters(Collector):
+    """The counters of the SIP side, read when Prometheus asks."""
+
+    def __init__(self, read: Callable[[], object]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Gauges for what is active, counters for the rest; refusals by reason."""
+        counters = self._read()
+        refused = CounterMetricFamily(
+            "switchhook_gate_refused", "Requests the gate refused", labels=("reason",)
+        )
+        for name, text in SIP_COUNTERS.items():
+            value = getattr(counters, name)
+            if name.startswith(_REFUSED):
+                refused.add_metric((name.removeprefix(_REFUSED),), value)
+            elif name.endswith(_ACTIVE):
+                yield GaugeMetricFamily(f"switchhook_{name}", text, value)
+            else:
+                yield CounterMetricFamily(f"switchhook_{name}", text, value)
+        yield refused
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the SIP side may not have started when the collector is registered."""
+        return iter(())
+
+
+class RecordCounters(Collector):
+    """How the database keeps up."""
+
+    def __init__(self, store: CallStore) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        """Records written, lost and waiting."""
+        yield CounterMetricFamily(
+            "switchhook_records_written", "Call records written", self._store.written
+        )
+        yield CounterMetricFamily(
+            "switchhook_records_lost", "Call records given up; the log has them", self._store.lost
+        )
+        yield GaugeMetricFamily(
+            "switchhook_records_waiting", "Call records not yet written", self._store.waiting
+        )
 
 
 class Metrics:
@@ -36,6 +108,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         registry = self.registry
         ProcessCollector(registry=registry)
+        registry.register(SipCounters(counters))
+        registry.register(RecordCounters(store))
         self._calls = Counter(
             "switchhook_calls",
             "Finished calls",

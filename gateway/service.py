@@ -27,21 +27,22 @@ from gateway.api import app
 from gateway.api.keys import Access, Key
 from gateway.api.models import Readiness
 from gateway.api.server import ApiServer
-from gateway.call import RELEASE_LIMIT, CallSession
+from gateway.call import CallSession
+from gateway.database import default_url
 from gateway.errors import PartEnded
 from gateway.events import CallFinished, EventBus
 from gateway.log import EventLog
 from gateway.metrics import Metrics
-from gateway.store import CallStore, default_url
+from gateway.store import CallStore
 from gateway.timeline import CallEvent
 from ivr.ports import PromptSource
 
 log = structlog.get_logger()
 
-SESSION_LIMIT = RELEASE_LIMIT + 5
-"""Seconds a session may take to end once its leg was hung up."""
-HURRIED_LIMIT = 2.0
-"""The same after a second signal: the records are stored, unanswered BYEs are not waited for."""
+SESSION_LIMIT = 2.0
+"""Seconds a session may take to make its record once SIP has stopped: its leg is gone."""
+TEARS = 3
+"""Times a session that takes longer is cancelled: its flow takes one, its waiting another."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -94,6 +95,11 @@ class Gateway:
         """The calls in progress, by id."""
         return self._calls
 
+    @property
+    def api_url(self) -> str:
+        """Where the API is found; with its real port once the gateway has started."""
+        return self._api.url
+
     def readiness(self) -> Readiness:
         """Whether new calls are taken, and what an operator should know."""
         problem = self.store.problem
@@ -133,7 +139,7 @@ class Gateway:
         log.info(
             "gateway ready",
             sip=[f"{at.transport}:{at.address}:{at.port}" for at in settings.sip.listen],
-            api=self._api.url,
+            api=self.api_url,
             configuration=str(self._configuration.path),
             max_calls=settings.sip.max_calls,
             open_files=files,
@@ -194,13 +200,13 @@ class Gateway:
 
     async def _see_sessions_off(self) -> None:
         """Wait until every session has made its record; their legs have been hung up."""
-        if not self._sessions:
-            return
-        limit = HURRIED_LIMIT if self._hurry else SESSION_LIMIT
-        _, late = await asyncio.wait(self._sessions, timeout=limit)
-        for session in late:
-            session.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        for tear in range(TEARS + 1):
+            if not self._sessions:
+                return
+            for session in self._sessions if tear else ():
+                session.cancel()
+            await asyncio.wait(self._sessions, timeout=SESSION_LIMIT)
+        log.error("sessions left behind", calls=sorted(self._calls))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -1,53 +1,37 @@
-"""The database of finished calls: SQLite by default, PostgreSQL by its URL, one code path.
+"""Finished calls: queued, written to the database in batches, listed and fetched.
 
 Writing must cost a call little (docs/operations.md has the figure): `put` only queues, and one task
-inserts whatever has come together in one transaction.
+inserts whatever has come together in one transaction. SQLite is the default; PostgreSQL takes the
+same way by its URL.
 """
 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import structlog
-from pydantic import TypeAdapter
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Engine,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Row,
-    String,
-    Table,
-    event,
-    insert,
-    inspect,
-    make_url,
-    select,
-)
+from sqlalchemy import insert, make_url, select
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.database import (
+    FACTS,
+    calls,
+    open_engine,
+    prepare,
+    to_finished,
+    to_record,
+    to_rows,
+)
 from gateway.errors import StoreError
 from gateway.records import CallRecord, FinishedCall, encode
 from ivr.disposition import Disposition
-from ivr.result import EndReason
-from sip.events import MediaQuality
-from sip.outcome import Attempt
 
 log = structlog.get_logger()
-
-SCHEMA_VERSION = 1
 
 BATCH_SIZE = 100
 """Rows of one transaction: beyond this the cost of a row no longer falls."""
@@ -58,42 +42,8 @@ QUEUE_LIMIT = 10_000
 logged in full, counted (`switchhook_records_lost_total`) and given up."""
 RETRY_DELAY = 1.0
 """Seconds between attempts while the database refuses."""
-CLOSE_LIMIT = 5.0
+CLOSE_LIMIT = 10.0
 """Seconds that closing waits for the last records."""
-BUSY_TIMEOUT_MS = 5000
-"""How long SQLite waits for a lock that `switchhook calls` or a backup holds."""
-EVENTS_LEVEL = 1
-"""zlib level: SIP messages shrink to an eighth already; a higher level costs time for little."""
-
-metadata = MetaData()
-schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
-calls = Table(
-    "calls",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("direction", String(16), nullable=False),
-    Column("trunk", String(64), nullable=False),
-    Column("caller", String, nullable=False),
-    Column("number", String, nullable=False),
-    Column("sip_call_id", String, nullable=False),
-    Column("started_ms", BigInteger, nullable=False),
-    Column("answered_ms", BigInteger),
-    Column("ended_ms", BigInteger, nullable=False),
-    Column("flow", String(64), nullable=False),
-    Column("path", JSON, nullable=False),
-    Column("disposition", String(32), nullable=False),
-    Column("end_reason", String(32), nullable=False),
-    Column("message", String, nullable=False),
-    Column("attempts", JSON, nullable=False),
-    Column("media", JSON, nullable=False),
-    Column("events_dropped", Integer, nullable=False),
-    Column("events", LargeBinary, nullable=False),
-    Index("calls_started", "started_ms"),
-)
-_FACTS = [column for column in calls.c if column.name != "events"]
-_INSERT = insert(calls)
-_ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
-_MEDIA = TypeAdapter(dict[str, MediaQuality])
 
 
 class AmbiguousId(Exception):
@@ -111,17 +61,12 @@ class Filter:
     limit: int = 50
 
 
-def default_url(data: Path) -> str:
-    """SQLite in the gateway's data folder."""
-    return f"sqlite+aiosqlite:///{data / 'switchhook.db'}"
-
-
 class CallStore:
     """Finished calls: queued, written in batches, listed and fetched."""
 
     def __init__(self, url: str) -> None:
         self._url = make_url(url)
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         self._waiting: dict[str, FinishedCall] = {}
         self._news = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -156,7 +101,7 @@ class CallStore:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             async with self._engine.begin() as connection:
-                await _prepare(connection, str(self._url))
+                await prepare(connection, str(self._url))
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"database {self._url}: {_plain(error)}") from error
         self._writer = asyncio.create_task(self._write(), name="call store")
@@ -195,7 +140,7 @@ class CallStore:
     async def list(self, filter_: Filter) -> list[CallRecord]:
         """The newest calls first, those that are still queued included."""
         await self.flush()
-        query = select(*_FACTS).order_by(calls.c.started_ms.desc(), calls.c.id).limit(filter_.limit)
+        query = select(*FACTS).order_by(calls.c.started_ms.desc(), calls.c.id).limit(filter_.limit)
         if filter_.disposition is not None:
             query = query.where(calls.c.disposition == filter_.disposition.value)
         if filter_.trunk is not None:
@@ -203,7 +148,7 @@ class CallStore:
         if filter_.since is not None:
             query = query.where(calls.c.started_ms >= round(filter_.since * 1000))
         async with self._engine.connect() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+            return [to_record(row) for row in await connection.execute(query)]
 
     async def fetch(self, prefix: str) -> FinishedCall | None:
         """The call whose id is, or alone begins with, `prefix`.
@@ -215,7 +160,7 @@ class CallStore:
         # Ids are hexadecimal: everything that begins with the prefix sorts before prefix + "g".
         query = select(calls).where(calls.c.id >= prefix, calls.c.id < prefix + "g").limit(2)
         async with self._engine.connect() as connection:
-            found += [_finished(row) for row in await connection.execute(query)]
+            found += [to_finished(row) for row in await connection.execute(query)]
         by_id = {call.record.id: call for call in found}
         if len(by_id) > 1:
             raise AmbiguousId(f"more than one call begins with {prefix}: give more of the id")
@@ -245,10 +190,10 @@ class CallStore:
         if not batch:
             return None
         # zlib releases the interpreter lock: off the loop, a large batch delays no audio.
-        rows = await asyncio.to_thread(_rows, batch)
+        rows = await asyncio.to_thread(to_rows, batch)
         try:
             async with self._engine.begin() as connection:
-                await connection.execute(_INSERT, rows)
+                await connection.execute(insert(calls), rows)
         except (OperationalError, InterfaceError, OSError) as error:
             reason = _plain(error)
             log.error("records not written", reason=reason, waiting=len(self._waiting))
@@ -274,94 +219,6 @@ class CallStore:
             call_id=call.record.id,
             record=encode(call.record).decode(),
         )
-
-
-def _engine(url: str) -> AsyncEngine:
-    engine = create_async_engine(url, json_serializer=lambda value: encode(value).decode())
-    if engine.dialect.name == "sqlite":
-        _tune_sqlite(engine.sync_engine)
-    return engine
-
-
-def _tune_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def connected(connection: Any, _: object) -> None:
-        cursor = connection.cursor()
-        # Readers never wait for the writer; a power cut may cost the last batch, never the file.
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        cursor.close()
-
-
-async def _prepare(connection: AsyncConnection, url: str) -> None:
-    tables = await connection.run_sync(lambda sync: set(inspect(sync).get_table_names()))
-    if schema_version.name not in tables:
-        if calls.name in tables:
-            raise StoreError(f"database {url}: has a table `calls` that is not Switchhook's")
-        await connection.run_sync(metadata.create_all)
-        await connection.execute(insert(schema_version).values(version=SCHEMA_VERSION))
-        return
-    found = (await connection.execute(select(schema_version.c.version))).scalar_one_or_none()
-    if found != SCHEMA_VERSION:
-        raise StoreError(
-            f"database {url}: has schema version {found}, this release knows {SCHEMA_VERSION}: "
-            "run the release that wrote it, or name another database in `database`"
-        )
-
-
-def _rows(batch: Sequence[FinishedCall]) -> list[dict[str, object]]:
-    return [_row(call) for call in batch]
-
-
-def _row(call: FinishedCall) -> dict[str, object]:
-    record = call.record
-    return {
-        "id": record.id,
-        "direction": record.direction,
-        "trunk": record.trunk,
-        "caller": record.caller,
-        "number": record.number,
-        "sip_call_id": record.sip_call_id,
-        "started_ms": round(record.started_at * 1000),
-        "answered_ms": None if record.answered_at is None else round(record.answered_at * 1000),
-        "ended_ms": round(record.ended_at * 1000),
-        "flow": record.flow,
-        "path": record.path,
-        "disposition": record.disposition.value,
-        "end_reason": record.end.value,
-        "message": record.message,
-        "attempts": record.attempts,
-        "media": record.media,
-        "events_dropped": record.events_dropped,
-        "events": zlib.compress(call.events, EVENTS_LEVEL),
-    }
-
-
-def _record(row: Row[Any]) -> CallRecord:
-    return CallRecord(
-        id=row.id,
-        direction=row.direction,
-        trunk=row.trunk,
-        caller=row.caller,
-        number=row.number,
-        sip_call_id=row.sip_call_id,
-        started_at=row.started_ms / 1000,
-        answered_at=None if row.answered_ms is None else row.answered_ms / 1000,
-        ended_at=row.ended_ms / 1000,
-        flow=row.flow,
-        path=tuple(row.path),
-        disposition=Disposition(row.disposition),
-        end=EndReason(row.end_reason),
-        message=row.message,
-        attempts=_ATTEMPTS.validate_python(row.attempts),
-        media=_MEDIA.validate_python(row.media),
-        events_dropped=row.events_dropped,
-    )
-
-
-def _finished(row: Row[Any]) -> FinishedCall:
-    return FinishedCall(_record(row), zlib.decompress(row.events))
 
 
 def _plain(error: BaseException) -> str:

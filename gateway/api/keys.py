@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,9 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api.problems import Problem
+
+_HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:\[]+)(?::\d{1,5})?")
+"""Host and perhaps port (RFC 9110 section 7.2)."""
 
 
 class Access(StrEnum):
@@ -123,10 +127,12 @@ class Doorstep:
 
 def is_loopback(host: str) -> bool:
     """Whether a Host header names this machine: `localhost`, 127.0.0.0/8 or `[::1]`."""
-    name = host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-    if name.lower() in ("localhost", "[::1]"):
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    if match["name"].lower() in ("localhost", "[::1]"):
         return True
     try:
-        return IPv4Address(name).is_loopback
+        return IPv4Address(match["name"]).is_loopback
     except AddressValueError:
         return False

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from config.flows import Prompt
 from config.headers import check_headers
 from config.strict import Name
+from gateway.api.examples import ENDED_CALL, LIVE_CALL, TIMELINE
 from gateway.call import CallSession, CallState
 from gateway.records import CallRecord
 from ivr.decisions import (
@@ -131,6 +132,10 @@ class CallFacts(BaseModel):
 class LiveCall(CallFacts):
     """A call in progress."""
 
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [LIVE_CALL]}
+    )
+
     state: CallState
     node: str | None
     """Where in the flow the call is; null before the first node."""
@@ -141,6 +146,10 @@ class LiveCall(CallFacts):
 
 class EndedCall(CallFacts):
     """The record of a finished call."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [ENDED_CALL]}
+    )
 
     state: Literal[CallState.ENDED] = CallState.ENDED
     ended_at: datetime
@@ -159,11 +168,20 @@ class EndedCall(CallFacts):
 class CallList(BaseModel):
     """Calls, the newest first."""
 
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"calls": [LIVE_CALL]}]}
+    )
+
     calls: list[LiveCall | EndedCall]
 
 
 class CallDetail(BaseModel):
     """A call and everything that happened in it, so far or to its end."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"call": LIVE_CALL, "timeline": TIMELINE}]},
+    )
 
     call: LiveCall | EndedCall
     timeline: list[TimelineEvent]
@@ -172,13 +190,20 @@ class CallDetail(BaseModel):
 class Health(BaseModel):
     """The process answers."""
 
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"status": "ok"}]}
+    )
+
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
     """Whether new calls are taken."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"ready": False, "reasons": ["draining"], "warnings": []}]},
+    )
 
     ready: bool
     reasons: list[str]
@@ -192,7 +217,7 @@ def live_call(session: CallSession) -> LiveCall:
     info = session.leg.info
     return LiveCall(
         id=session.leg.id,
-        direction=info.direction,
+        direction=session.direction,
         trunk=info.trunk,
         caller=info.caller,
         number=info.number,

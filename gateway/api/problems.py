@@ -29,9 +29,22 @@ class FieldError(BaseModel):
 class ProblemDetails(BaseModel):
     """What went wrong (RFC 9457 section 3.1)."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:switchhook:problem:decision-refused",
+                    "title": "Conflict",
+                    "status": 409,
+                    "detail": "a transfer to another target is running",
+                    "reason": "transfer_running",
+                }
+            ]
+        },
+    )
 
-    type: str = Field(examples=["urn:switchhook:problem:call-ended"])
+    type: str
     """Names the kind of problem; the same for every occurrence."""
     title: str
     status: int

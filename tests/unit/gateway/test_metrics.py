@@ -1,0 +1,130 @@
+"""What Prometheus reads: counted by closed lists, nothing invented, nothing unbounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.database import default_url
+from gateway.events import CallFinished, CallStarted
+from gateway.metrics import SIP_COUNTERS, Metrics
+from gateway.store import CallStore
+from gateway.timeline import Timeline
+from ivr.disposition import Disposition
+from sip.agent import Counters
+from sip.events import LegAnswered, TransferEnded
+from sip.outcome import Method, Outcome
+from tests.unit.gateway.scene import ATTEMPT, DEADLINE, finished_call
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
+
+
+@pytest.fixture
+async def metrics(tmp_path: Path) -> AsyncIterator[Metrics]:
+    store = CallStore(default_url(tmp_path))
+    yield Metrics(lambda: Counters(*range(1, len(fields(Counters)) + 1)), store)
+    await store.close()
+
+
+@pytest.fixture
+def timeline(metrics: Metrics) -> Timeline:
+    return Timeline("c1", metrics)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def started() -> CallStarted:
+    return CallStarted("inbound", "carrier", "main", "+4930123", "1000", "192.0.2.5:5060")
+
+
+def test_calls_are_counted_by_direction_and_disposition(
+    metrics: Metrics, timeline: Timeline
+) -> None:
+    timeline.record(started())
+    timeline.record(started())
+    assert value(metrics, "switchhook_calls_active") == 2
+    metrics(timeline.stamp(CallFinished(finished_call(disposition=Disposition.CONTAINED))))
+    assert value(metrics, "switchhook_calls_active") == 1
+    assert (
+        value(metrics, "switchhook_calls_total", direction="inbound", disposition="contained") == 1
+    )
+
+
+def test_transfers_are_counted_by_method_and_outcome_with_their_time(
+    metrics: Metrics, timeline: Timeline
+) -> None:
+    timeline.record(TransferEnded(ATTEMPT))
+    timeline.record(
+        TransferEnded(replace(ATTEMPT, method=Method.INVITE, outcome=Outcome.CONNECTED))
+    )
+    assert value(metrics, "switchhook_transfers_total", method="refer", outcome="busy") == 1
+    assert value(metrics, "switchhook_transfers_total", method="invite", outcome="connected") == 1
+    total = value(metrics, "switchhook_transfer_verdict_seconds_sum", method="refer")
+    assert total == pytest.approx(1.234)
+
+
+def test_setup_time_is_kept_by_the_direction_of_the_leg(
+    metrics: Metrics, timeline: Timeline
+) -> None:
+    timeline.record(LegAnswered("caller", 12))
+    timeline.record(LegAnswered("agent-1", 5000))
+    for direction, seconds in {"inbound": 0.012, "outbound": 5.0}.items():
+        total = value(metrics, "switchhook_setup_seconds_sum", direction=direction)
+        assert total == pytest.approx(seconds)
+
+
+def test_every_counter_of_the_sip_side_is_exposed(metrics: Metrics) -> None:
+    assert set(SIP_COUNTERS) == {field.name for field in fields(Counters)}
+    assert value(metrics, "switchhook_legs_active") == 1
+    assert value(metrics, "switchhook_gate_admitted_total") == 3
+    assert value(metrics, "switchhook_gate_refused_total", reason="source") == 4
+    assert value(metrics, "switchhook_pump_rx_frames_total") == 13
+
+
+def test_records_are_exposed(metrics: Metrics) -> None:
+    for name in ("written_total", "lost_total", "waiting"):
+        assert value(metrics, f"switchhook_records_{name}") == 0
+
+
+async def test_the_loops_lag_is_measured(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(metrics._lag, "observe", measured.set_result)
+    watch = asyncio.create_task(metrics.watch_loop())
+    async with asyncio.timeout(DEADLINE):
+        assert await measured >= 0
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+def test_the_exposition_can_be_parsed_and_is_documented(
+    metrics: Metrics, timeline: Timeline
+) -> None:
+    timeline.record(TransferEnded(ATTEMPT))
+    timeline.record(LegAnswered("caller", 12))
+    metrics(timeline.stamp(CallFinished(finished_call())))
+    families = list(text_string_to_metric_families(metrics.expose().decode()))
+    names = {family.name for family in families if family.name.startswith("switchhook_")}
+    document = DOCUMENT.read_text()
+    missing = {name for name in names if f"`{name}" not in document}
+    assert len(names) > 20
+    assert not missing
+
+
+def test_no_label_has_more_values_than_its_enum(metrics: Metrics, timeline: Timeline) -> None:
+    for outcome in Outcome:
+        for method in Method:
+            timeline.record(TransferEnded(replace(ATTEMPT, method=method, outcome=outcome)))
+    for disposition in Disposition:
+        metrics(timeline.stamp(CallFinished(finished_call(disposition=disposition))))
+    series = [sample for family in metrics.registry.collect() for sample in family.samples]
+    named = {frozenset(sample.labels.items()) for sample in series}
+    allowed = {"direction", "disposition", "method", "outcome", "reason", "le"}
+    assert {name for labels in named for name, _ in labels} <= allowed
+    assert len(series) < 300
