@@ -144,4 +144,4 @@ def parse(line: str | bytes) -> Command:
 
 def render(command: Command) -> str:
     """The line that `parse` reads back."""
-    return command.model_dump_json(exclude_defaults=False, exclude_none=True)
+    return command.model_dump_json()

@@ -91,14 +91,16 @@ class TestDecisions:
         await caller.expect("heard", "a", sound=tone_name(PROMPTS["goodbye"]))
         await caller.expect("disconnected", "a", by="peer")
 
-    async def test_a_destination_outside_the_rules_is_refused(
+    async def test_what_the_call_cannot_do_is_refused_with_the_reason(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
+        """RFC 9457: problem details."""
         talk = await call(world, caller, bot)
         live = await api.only_call()
-        answer = await api.decide(live["id"], "transfer", target="sip:premium@127.0.0.9")
+        answer = await api.decide(live["id"], "goto", node="nowhere")
         assert answer.status_code == 409
         assert answer.headers["content-type"] == "application/problem+json"
+        assert "nowhere" in answer.json()["detail"]
         talk.audio.clear()
         await talk.hears(CALLER_TONE)
         await hang_up(caller)
@@ -124,7 +126,7 @@ class TestTheRecord:
         await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         names = [event["name"] for event in record["timeline"]]
-        told = ["call.started", "flow.started", "leg.answered", "node.entered"]
+        told = ["call.started", "flow.started", "node.entered", "leg.answered"]
         told += ["transfer.started", "transfer.ended", "fallback.taken", "flow.ended"]
         assert [name for name in dict.fromkeys(names) if name in told] == told
         offsets = [event["offset_ms"] for event in record["timeline"]]

@@ -14,7 +14,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import listen, tone_name
-from tests.e2e.conftest import StartPeer, StartPhone
+from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, FALLBACK, PROMPTS, REFERRED_TO, World
 from tests.peers.script import Caller
@@ -58,7 +58,7 @@ class TestTheTrunkTakesTheCall:
         attempt = await verdict(script, world, peer, api)
         assert attempt["outcome"] == "connected"
 
-    @pytest.mark.parametrize("event", ["", "Event: refer;id=2"])
+    @pytest.mark.parametrize("event", ["", "Event: refer;id=[$refer]"])
     async def test_a_notify_is_understood_without_event_and_with_an_id(
         self, event: str, world: World, peer: StartPeer, api: Api
     ) -> None:
@@ -67,17 +67,6 @@ class TestTheTrunkTakesTheCall:
         script.notifies("SIP/2.0 200 OK", "terminated;reason=noresource", event).is_hung_up_on()
         attempt = await verdict(script, world, peer, api)
         assert attempt["outcome"] == "connected"
-
-    async def test_a_pjsip_peer_really_dials_the_target(
-        self, world: World, caller: Softphone, start_phone: StartPhone, api: Api
-    ) -> None:
-        """Its NOTIFYs carry what the target answered: here nobody is at the address, so 408/503
-        would take long; the flow `refer` is for SIPp, the softphone refuses."""
-        await caller.send(commands.Dial(call="a", to=world.number("300"), refer=603))
-        await caller.expect("refer", "a")
-        await caller.expect("disconnected", "a", by="peer")
-        (attempt,) = (await api.record())["attempts"]
-        assert (attempt["outcome"], attempt["code"]) == ("declined", 603)
 
 
 class TestTheTransferFails:
@@ -137,7 +126,7 @@ class TestThePeerLeavesEarly:
     ) -> None:
         """Reported apart from `connected`: nobody has said so."""
         attempt = await verdict(referred("leaves").accepts().hangs_up(), world, peer, api)
-        assert attempt["outcome"] == "presumed_connected"
+        assert attempt["outcome"] == "presumed_connected", attempt["steps"]
         assert attempt["bye_by"] == "caller"
 
 

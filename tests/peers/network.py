@@ -12,6 +12,10 @@ from pathlib import Path
 LOOK_EVERY = 0.02
 """Seconds between two looks."""
 
+RANGE_PORTS = range(10_000, 28_000)
+SINGLE_PORTS = range(28_000, 32_000)
+"""Below the ports that the kernel hands out by itself: a free one stays free until it is taken."""
+
 _TRIES = 50
 
 
@@ -36,13 +40,11 @@ async def until(holds: Callable[[], bool | Awaitable[bool]], what: str, within: 
 def free_port(address: str) -> int:
     """A port of this address that is free for UDP and TCP now."""
     for _ in range(_TRIES):
+        port = random.choice(SINGLE_PORTS)
         with ExitStack() as held:
-            tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            tcp.bind((address, 0))
-            port: int = tcp.getsockname()[1]
-            udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             try:
-                udp.bind((address, port))
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    held.enter_context(socket.socket(socket.AF_INET, kind)).bind((address, port))
             except OSError:
                 continue
             return port
@@ -50,12 +52,9 @@ def free_port(address: str) -> int:
 
 
 def free_udp_range(address: str, size: int) -> tuple[int, int]:
-    """(first, last) of neighbouring UDP ports that are free now; first is even, for RTP.
-
-    Below the ports that the kernel gives to others by itself.
-    """
+    """(first, last) of neighbouring UDP ports that are free now; first is even, for RTP."""
     for _ in range(_TRIES):
-        first = random.randrange(10_000, 30_000 - size, 2)
+        first = random.randrange(RANGE_PORTS.start, RANGE_PORTS.stop - size, 2)
         with ExitStack() as held:
             try:
                 for port in range(first, first + size):

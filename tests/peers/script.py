@@ -126,6 +126,8 @@ class Script:
     ) -> Self:
         text = CRLF.join([line, *headers, "Content-Length: [len]", "", body or ""])
         retrans = f' retrans="{RETRANSMIT_MS}"' if retransmit else ""
+        if line.startswith("INVITE"):
+            retrans += ' start_rtd="1"'
         self._steps.append(f"<send{retrans}><![CDATA[\n{text}\n]]></send>")
         return self
 
@@ -156,13 +158,13 @@ class Caller(Script):
         super().__init__(name)
         self.dialog = tuple(line.replace("[$caller]", caller) for line in self.dialog)
 
-    def dials(self, headers: tuple[str, ...] = (), *, once: bool = False) -> Self:
+    def dials(self, headers: tuple[str, ...] = (), *, sdp: str = SDP, once: bool = False) -> Self:
         """INVITE with an offer (RFC 3261 section 13.2).
 
         `once`: never repeated, and the next step does not wait for an answer.
         """
         lines = ("Content-Type: application/sdp", *headers)
-        return self._outside("INVITE", lines, SDP, retransmit=not once)
+        return self._outside("INVITE", lines, sdp, retransmit=not once)
 
     def asks(self, method: str, headers: tuple[str, ...] = ()) -> Self:
         """A request outside any dialog."""
@@ -181,10 +183,14 @@ class Caller(Script):
             self._steps.append(f'<recv response="{code}" optional="true"/>')
         return self
 
-    def is_answered(self) -> Self:
-        """200, acknowledged (RFC 3261 section 13.2.2.4)."""
+    def is_answered(self, *, timed: bool = False) -> Self:
+        """200, acknowledged (RFC 3261 section 13.2.2.4).
+
+        `timed`: the time since the INVITE is measured.
+        """
+        timer = ' rtd="1"' if timed else ""
         self.hears_progress()
-        self._steps.append('<recv response="200" rrs="true"/>')
+        self._steps.append(f'<recv response="200" rrs="true"{timer}/>')
         return self._request("ACK", (*self.dialog, "CSeq: 1 ACK", CONTACT), retransmit=False)
 
     def is_refused(self, code: int, headers: Headers | None = None) -> Self:
@@ -222,7 +228,11 @@ class Caller(Script):
 
     def is_referred(self, target: str, headers: Headers | None = None) -> Self:
         """REFER from the gateway (RFC 3515 section 2.4.1); `target` matches its Refer-To."""
-        return self.receives("REFER", {"Refer-To": target, **(headers or {})})
+        self.receives("REFER", {"Refer-To": target, **(headers or {})})
+        number = '<ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" assign_to="refer"/>'
+        self._variables.append("refer")
+        self._steps[-1] = self._steps[-1].replace("</action>", f"{number}</action>")
+        return self
 
     def accepts(self) -> Self:
         """202 to the REFER (RFC 3515 section 2.4.2)."""
@@ -236,7 +246,7 @@ class Caller(Script):
         Args:
             sipfrag: e.g. `SIP/2.0 100 Trying`; empty for a NOTIFY without a body.
             state: Subscription-State.
-            event: the Event line; empty for none.
+            event: the Event line; empty for none. `[$refer]` is the CSeq of the REFER.
         """
         kind = ("Content-Type: message/sipfrag;version=2.0",) if sipfrag else ()
         lines = tuple(line for line in (event, f"Subscription-State: {state}") if line)
@@ -265,17 +275,19 @@ class Agent(Script):
         )
         return self
 
-    def rings(self, code: int = 180, reason: str = "Ringing") -> Self:
-        """A provisional response with a tag: an early dialog."""
-        return self._responds(f"{code} {reason}")
+    def rings(self) -> Self:
+        """180 with a tag: an early dialog."""
+        return self._responds("180 Ringing", (CONTACT,))
 
     def progresses(self) -> Self:
         """183 with an answer: early media (RFC 3960)."""
-        return self._responds("183 Session Progress", ("Content-Type: application/sdp",), SDP)
+        return self._responds(
+            "183 Session Progress", (CONTACT, "Content-Type: application/sdp"), SDP
+        )
 
     def answers(self) -> Self:
         """200 with an answer, acknowledged."""
-        self._responds("200 OK", ("Content-Type: application/sdp",), SDP, retransmit=True)
+        self._responds("200 OK", (CONTACT, "Content-Type: application/sdp"), SDP, retransmit=True)
         return self.receives("ACK")
 
     def refuses(self, code: int, reason: str, headers: tuple[str, ...] = ()) -> Self:
@@ -304,7 +316,6 @@ class Agent(Script):
             "To:[$callee];tag=[pid]a[call_number]",
             "[last_Call-ID:]",
             "CSeq:[$cseq]",
-            CONTACT,
             *headers,
         )
         return self._message(f"SIP/2.0 {status}", lines, body, retransmit=retransmit)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import csv
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -48,6 +50,8 @@ class Sipp:
         calls: int = 1,
         rate: int = 10,
         echo: bool = False,
+        measure: bool = False,
+        run_limit: float = RUN_LIMIT,
     ) -> Self:
         """Start it, and wait until it listens if it is to be called.
 
@@ -62,10 +66,12 @@ class Sipp:
             calls: it ends after so many.
             rate: calls begun in a second.
             echo: send the audio back that it hears.
+            measure: keep counts and response times instead of every message.
+            run_limit: seconds after which it gives up.
         """
         port = port or network.free_port(address)
         media, _ = network.free_udp_range(address, 4)
-        scenario = folder / f"{script.name.replace(' ', '-')}-{port}.xml"
+        scenario = folder / f"{re.sub('[^a-z0-9]+', '-', script.name.lower())}-{port}.xml"
         scenario.write_text(script.xml())
         arguments = [
             *("-sf", str(scenario), "-i", address, "-p", str(port), "-m", str(calls)),
@@ -73,10 +79,14 @@ class Sipp:
             *("-mi", address, "-mp", str(media), "-nostdin", "-nd"),
             *("-t", "t1" if transport == "tcp" else "u1"),
             *("-recv_timeout", str(round(RECEIVE_LIMIT * 1000))),
-            *("-timeout", f"{round(RUN_LIMIT)}s", "-timeout_error"),
+            *("-timeout", f"{round(run_limit)}s", "-timeout_error"),
             *("-trace_err", "-error_file", str(scenario.with_suffix(".err"))),
-            *("-trace_msg", "-message_file", str(scenario.with_suffix(".log"))),
         ]
+        if measure:
+            arguments += ["-trace_stat", "-stf", str(scenario.with_suffix(".csv")), "-fd", "1"]
+            arguments += ["-trace_rtt", "-rtt_freq", "100"]
+        else:
+            arguments += ["-trace_msg", "-message_file", str(scenario.with_suffix(".log"))]
         if echo:
             arguments.append("-rtp_echo")
         if gateway is not None:
@@ -128,6 +138,21 @@ class Sipp:
         """Whether its trace holds a request of this method."""
         trace = self._scenario.with_suffix(".log")
         return trace.exists() and f"\n{method} sip:" in trace.read_text(errors="replace")
+
+    def failed_calls(self) -> int:
+        """How many calls did not follow the script; for a run with `measure`."""
+        *_, last = csv.DictReader(self._scenario.with_suffix(".csv").open(), delimiter=";")
+        return int(last["FailedCall(C)"])
+
+    def response_times(self) -> list[float]:
+        """Milliseconds from each INVITE to its 200; for a run with `measure`."""
+        name = f"{self._scenario.stem}_{self._process.pid}_rtt.csv"
+        rows = csv.DictReader(self._scenario.with_name(name).open(), delimiter=";")
+        return [float(row["response_time_ms"]) for row in rows]
+
+    async def ends(self) -> None:
+        """Wait for its end, however that is."""
+        await self._process.wait()
 
     async def succeeds(self) -> None:
         """Wait for its end.
