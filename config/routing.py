@@ -1,27 +1,12 @@
-"""Which trunk a request came from, and which flow answers it. No match is no answer, never a guess.
+"""Which flow answers a call. No match is no answer, never a guess.
 
-A source selects the trunk with the most specific network that holds it. A dialled number selects,
-among the trunk's routes, the one for exactly this number, else the one with the longest prefix,
-else the default.
+A dialled number selects, among the routes of its trunk, the one for exactly this number, else the
+one with the longest prefix, else the default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ipaddress import IPv4Address
-
 from config.settings import Trunk
-
-
-def trunk_of(source: IPv4Address, trunks: Mapping[str, Trunk]) -> str | None:
-    """The name of the trunk that a source address belongs to; None: nobody's."""
-    matching = [
-        (network.prefixlen, name)
-        for name, trunk in trunks.items()
-        for network in trunk.sources
-        if source in network
-    ]
-    return max(matching)[1] if matching else None
 
 
 def flow_for(number: str, trunk: Trunk) -> str | None:

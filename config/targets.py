@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from config.errors import InvalidValue
 from config.strict import Name, Seconds, Strict
-from config.uri import check_destination, is_number, parse_uri
+from config.uri import check_destination, is_number
 
 MethodName = Literal["invite", "refer", "bye"]
 
@@ -69,8 +69,3 @@ class Target(Strict):
         if refused := self.method_refused(self.usual_method):
             raise refused
         return self
-
-    @property
-    def host(self) -> str | None:
-        """The host of a SIP URI; None for a number."""
-        return None if is_number(self.destination) else parse_uri(self.destination).host

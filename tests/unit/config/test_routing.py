@@ -1,27 +1,21 @@
-"""Which trunk a source belongs to, and which flow a number reaches."""
+"""Which flow a number reaches."""
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.routing import flow_for, trunk_of
+from config.routing import flow_for
 from config.settings import Route, Trunk
 
 DIGITS = st.text("0123456789", min_size=1, max_size=6)
-ADDRESSES = st.integers(0, 2**32 - 1).map(IPv4Address)
-NETWORKS = st.builds(
-    lambda address, length: IPv4Network((address, length), strict=False),
-    ADDRESSES,
-    st.integers(1, 32),
-)
 
 
-def trunk(*routes: tuple[str, str | None], sources: list[IPv4Network] | None = None) -> Trunk:
+def trunk(*routes: tuple[str, str | None]) -> Trunk:
     return Trunk(
-        sources=sources or [IPv4Network("10.0.0.0/8")],
+        sources=[IPv4Network("10.0.0.0/8")],
         routes=[Route(flow=flow, number=number) for flow, number in routes],
     )
 
@@ -66,30 +60,3 @@ class TestFlow:
         longest = max((each for each in prefixes if number.startswith(each)), key=len, default=None)
         expected = f"e{number}" if number in exact else longest and f"p{longest}"
         assert flow_for(number, trunk(*routes)) == expected
-
-
-class TestTrunk:
-    """The most specific network wins."""
-
-    def test_the_most_specific_network_wins(self) -> None:
-        trunks = {
-            "wide": trunk(sources=[IPv4Network("10.0.0.0/8")]),
-            "host": trunk(sources=[IPv4Network("10.0.0.7/32")]),
-            "narrow": trunk(sources=[IPv4Network("10.0.0.0/24"), IPv4Network("192.0.2.0/24")]),
-        }
-        assert trunk_of(IPv4Address("10.0.0.7"), trunks) == "host"
-        assert trunk_of(IPv4Address("10.0.0.8"), trunks) == "narrow"
-        assert trunk_of(IPv4Address("10.9.9.9"), trunks) == "wide"
-        assert trunk_of(IPv4Address("203.0.113.1"), trunks) is None
-
-    @given(source=ADDRESSES, networks=st.lists(NETWORKS, unique=True, max_size=8))
-    def test_a_source_reaches_a_trunk_that_holds_it_most_closely(
-        self, source: IPv4Address, networks: list[IPv4Network]
-    ) -> None:
-        trunks = {f"t{index}": trunk(sources=[each]) for index, each in enumerate(networks)}
-        holding = [each for each in networks if source in each]
-        name = trunk_of(source, trunks)
-        if name is None:
-            assert not holding
-        else:
-            assert trunks[name].sources == [max(holding, key=lambda each: each.prefixlen)]
