@@ -356,6 +356,7 @@ class SipAgent:
             parameters.txOption.targetUri = target_uri
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
+        parameters.opt.textCount = 0
         failure = ""
         native.rtp_port_choose(account.getId())
         try:

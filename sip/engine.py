@@ -35,8 +35,12 @@ CODECS = ("PCMA/8000", "PCMU/8000")
 # Ports on the bridge for each leg: the call, two players and a bot.
 PORTS_PER_LEG = 4
 
-# PJSUA_DESTROY_NO_NETWORK: legs and registrations have ended before; do not wait for more.
-DESTROY_WITHOUT_NETWORK = 3
+# Call slots beyond the limit. PJSIP takes them in turn, so a slot is not reused before a few others
+# were: a call object that has ended is always destroyed before a stranger gets its slot.
+SPARE_CALLS = 64
+
+# Legs and registrations have ended before; do not wait for more.
+DESTROY_WITHOUT_NETWORK = pj.PJSUA_DESTROY_NO_NETWORK
 
 WireEvent = tuple[int, float, str, int, str, str]
 """(kind, monotonic seconds, Call-ID, number, text, text): sip/native/events.c."""
@@ -135,7 +139,7 @@ class Engine:
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
         config.uaConfig.mainThreadOnly = True
-        config.uaConfig.maxCalls = self._settings.max_calls
+        config.uaConfig.maxCalls = self._settings.max_calls + SPARE_CALLS
         config.uaConfig.userAgent = self._settings.user_agent
         config.medConfig.threadCnt = 1
         config.medConfig.clockRate = BRIDGE_RATE

@@ -103,6 +103,7 @@ class DtmfReceived(LegEvent):
     name: ClassVar[str] = "dtmf.received"
     digit: str
     duration_ms: int
+    """0: not known; RFC 4733 tells a digit when it begins."""
     via: str
 
 

@@ -17,6 +17,10 @@ from sip.players import Player, Players
 # The bridge runs at the rate of G.711; a port at another rate is resampled by the bridge.
 BRIDGE_RATE = 8000
 
+# The bridge's master port: with no sound device behind it, a source of silence. Connected to every
+# leg, so that RTP and its timestamps go on when nobody speaks; digits by RFC 4733 depend on them.
+SILENCE_SLOT = 0
+
 # How much longer than its length a prompt may take before it counts as played: the caller may have
 # put us on hold, or the media clock may be late.
 UNHEARD_GRACE = 2.0
@@ -40,7 +44,7 @@ class LegAudio:
     def attach(self, slot: int) -> None:
         """The call's audio stands at this slot from now on."""
         self.slot = slot
-        for source in self._source_slots():
+        for source in (SILENCE_SLOT, *self._source_slots()):
             native.connect(source, slot)
         for port in self._ports:
             native.connect(slot, port.slot)

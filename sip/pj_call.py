@@ -16,6 +16,10 @@ from sip.events import MediaQuality
 from sip.pjsip import native, pj
 
 
+UNKNOWN_DURATION = 0xFFFFFFFF
+"""PJSUA_UNKNOWN_DTMF_DURATION: the digit has only begun."""
+
+
 class InviteState(IntEnum):
     """pjsip_inv_state."""
 
@@ -56,7 +60,7 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True)
 class DigitReceived:
-    """A DTMF digit; `via` is `rtp` or `info`."""
+    """A DTMF digit; `via` is `rtp` or `info`, `duration_ms` 0 where it is not known."""
 
     digit: str
     duration_ms: int
@@ -96,7 +100,8 @@ class PjCall(pj.Call):  # type: ignore[misc]
     def onDtmfDigit(self, prm: Any) -> None:
         """A digit by RFC 4733 or INFO."""
         via = "info" if prm.method == pj.PJSUA_DTMF_METHOD_SIP_INFO else "rtp"
-        self._report(DigitReceived(str(prm.digit), max(0, int(prm.duration)), via))
+        known = prm.duration != UNKNOWN_DURATION
+        self._report(DigitReceived(str(prm.digit), int(prm.duration) if known else 0, via))
 
     def onCallRedirected(self, _: Any) -> int:
         """Every redirection is seen as its 3xx, and decided by the transfer that dialled."""

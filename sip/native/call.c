@@ -1,6 +1,27 @@
 /* Facts about a call that pjsua2 tells only as large objects: state, media, statistics. */
 #include "native.h"
 
+/* pjsua2 hooks every callback and builds a large object for each, whether anybody listens or not.
+ * Without these nothing is told that the gateway does not read from the wire or decide beforehand. */
+void sh_call_keep_needed_callbacks(void)
+{
+    pjsua_callback *cb = &pjsua_var.ua_cfg.cb;
+
+    cb->on_acc_send_request = NULL;
+    cb->on_transport_state = NULL;
+    cb->on_call_tsx_state = NULL;
+    cb->on_call_sdp_created = NULL;
+    cb->on_stream_precreate = NULL;
+    cb->on_stream_created2 = NULL;
+    cb->on_call_rx_offer = NULL;
+    cb->on_call_rx_reinvite = NULL;
+    cb->on_call_tx_offer = NULL;
+    cb->on_call_media_transport_state = NULL;
+    cb->on_call_media_event = NULL;
+    cb->on_media_event = NULL;
+    cb->on_create_media_transport = NULL;
+}
+
 static pjsua_call *find(pjsua_call_id id)
 {
     if (id < 0 || id >= (int)pjsua_var.ua_cfg.max_calls)

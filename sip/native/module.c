@@ -47,6 +47,7 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     pj_status_t status;
 
     (void)self, (void)unused;
+    sh_call_keep_needed_callbacks();
     status = sh_gate_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_wire_register(endpt);

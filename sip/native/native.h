@@ -79,6 +79,7 @@ pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hd
 PyObject *sh_facts(void);
 
 /* call.c */
+void sh_call_keep_needed_callbacks(void);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 PyObject *sh_call_state(pjsua_call_id call);
 PyObject *sh_call_media(pjsua_call_id call);
