@@ -395,10 +395,11 @@ class SipAgent:
 
 def _let_through(message: Message, patterns: list[str]) -> dict[str, str]:
     """The headers that the trunk's patterns name; repeated ones are joined (RFC 3261 7.3.1)."""
+    exact = {pattern.lower() for pattern in patterns}
+    prefixes = tuple(pattern[:-1].lower() for pattern in patterns if pattern.endswith("*"))
     found: dict[str, str] = {}
-    wanted = [pattern.lower() for pattern in patterns]
     for name, value in message.headers:
         lower = name.lower()
-        if any(lower == w or (w.endswith("*") and lower.startswith(w[:-1])) for w in wanted):
+        if lower in exact or lower.startswith(prefixes):
             found[name] = f"{found[name]}, {value}" if name in found else value
     return found

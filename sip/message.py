@@ -77,8 +77,7 @@ class Message:
 
     def header(self, name: str) -> str:
         """The first value of a header; empty where it is absent."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), "")
+        return self._first.get(name.lower(), "")
 
     @cached_property
     def body(self) -> str:
@@ -90,6 +89,10 @@ class Message:
         """Seconds of Retry-After (RFC 3261 section 20.33)."""
         digits = self.header("Retry-After").partition(";")[0].partition("(")[0].strip()
         return int(digits) if digits.isascii() and digits.isdigit() else None
+
+    @cached_property
+    def _first(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in reversed(self.headers)}
 
     @cached_property
     def _head(self) -> str:

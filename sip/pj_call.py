@@ -15,7 +15,6 @@ from typing import Any
 from sip.events import MediaQuality
 from sip.pjsip import native, pj
 
-
 UNKNOWN_DURATION = 0xFFFFFFFF
 """PJSUA_UNKNOWN_DTMF_DURATION: the digit has only begun."""
 
