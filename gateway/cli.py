@@ -29,18 +29,16 @@ from config.configuration import Configuration
 from config.errors import ConfigError, SecretError, SwitchhookConfigError
 from config.loader import load
 from config.settings import Api
-from gateway import doctor as examination
 from gateway import report
 from gateway.api import client
 from gateway.api.models import CallDetail, EndedCall, LiveCall, ended_call, timeline_events
 from gateway.database import default_url
-from gateway.doctor import Verdict
+from gateway.doctor import Verdict, examine
 from gateway.errors import GatewayError
 from gateway.log import Format, configure
 from gateway.records import CallRecord
 from gateway.store import AmbiguousId, CallStore, Filter
 from ivr.disposition import Disposition
-from ivr.prompts.errors import PromptError
 from sip.errors import SipError
 
 FAILED = 1
@@ -49,6 +47,7 @@ NOT_FOUND = 3
 
 DEFAULT_CONFIG = Path("switchhook.yaml")
 CONFIG_VARIABLE = "SWITCHHOOK_CONFIG"
+TITLES = ("id", "started (UTC)", "from", "to", "trunk", "duration", "state", "transfers", "path")
 PIPE_WIDTH = 1000
 """Columns assumed when nobody looks: a pipe or file has no right margin to wrap at."""
 
@@ -109,7 +108,9 @@ def run(
     configure(level, log_format)
     try:
         uvloop.run(_gateway(configuration, level))
-    except (GatewayError, PromptError, SipError, SwitchhookConfigError) as error:
+    except ConfigError as error:  # prompts that cannot be spoken or read
+        _refuse(error)
+    except (GatewayError, SipError, SwitchhookConfigError) as error:
         _fail(str(error))
 
 
@@ -117,7 +118,7 @@ def run(
 def check(config: ConfigArgument = None) -> None:
     """Check the settings and every flow, and say what is wrong where."""
     configuration = _load(config)
-    typer.echo(f"{configuration.path}: ok, {len(configuration.flows)} flows")
+    typer.echo(f"{configuration.path}: ok; flows: {', '.join(sorted(configuration.flows))}")
 
 
 @app.command()
@@ -173,7 +174,7 @@ def call(
 @app.command()
 def doctor(config: ConfigArgument = None) -> None:
     """Examine this machine: engine, speech, database, limits, clock. Exits 1 where it is unfit."""
-    findings = examination.examine(_load(config).settings if _path(config) else None)
+    findings = examine(_load(config).settings if _path(config) else None)
     for finding in findings:
         typer.echo(f"{finding.verdict.value:<8} {finding.subject:<14} {finding.detail}")
     unfit = [finding for finding in findings if finding.verdict is Verdict.UNFIT]
@@ -230,9 +231,13 @@ def _load(given: Path | None) -> Configuration:
     try:
         return load(path)
     except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(str(problem), err=True)
-        _fail(f"{path}: {len(error.problems)} mistakes", USAGE)
+        _refuse(error)
+
+
+def _refuse(error: ConfigError) -> NoReturn:
+    for problem in error.problems:
+        typer.echo(str(problem), err=True)
+    _fail(f"mistakes in the configuration: {len(error.problems)}", USAGE)
 
 
 def _fail(message: str, code: int = FAILED) -> NoReturn:
@@ -296,7 +301,7 @@ async def _records(configuration: Configuration) -> AsyncIterator[CallStore | No
 
 def _table(listed: Sequence[LiveCall | EndedCall]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("id", "started", "from", "to", "trunk", "duration", "state", "transfers", "path"):
+    for title in TITLES:
         table.add_column(title, no_wrap=True, justify="right" if title == "duration" else "left")
     for one in listed:
         table.add_row(*map(Text, _cells(one)))
@@ -311,7 +316,7 @@ def _cells(one: LiveCall | EndedCall) -> tuple[str, ...]:
         seconds = (one.ended_at - one.started_at).total_seconds()
         state, path = one.disposition.value, " > ".join(one.path)
         transfers = " ".join(f"{a.method.value}:{a.outcome.value}" for a in one.attempts)
-    started = one.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    started = one.started_at.strftime("%Y-%m-%d %H:%M:%S")
     called = (one.caller, one.number, one.trunk)
     return (one.id, started, *called, f"{seconds:.1f} s", state, transfers, path)
 

@@ -76,7 +76,7 @@ def _engine(max_calls: int) -> Iterator[Finding]:
         + ("" if enough else f"; `sip.max_calls` asks for {max_calls}: lower it"),
     )
     yield Finding("TLS", Verdict.OK, f"{facts.tls}, {facts.openssl}")
-    yield Finding("codecs", Verdict.OK, ", ".join(facts.codecs))
+    yield Finding("codecs", Verdict.OK, ", ".join(dict.fromkeys(facts.codecs)))
 
 
 def _speech() -> Finding:

@@ -59,7 +59,7 @@ class Prompts(PromptSource, Protocol):
     """The prompts of the flows, and the work that makes them ready."""
 
     async def prepare(self) -> None:
-        """Render every prompt of the flows. Raises `PromptError`."""
+        """Render every prompt of the flows. Raises `ConfigError`."""
 
 
 class Gateway:
@@ -113,7 +113,7 @@ class Gateway:
         """Start, serve until a signal, drain, stop.
 
         Raises:
-            StoreError, ApiBindError, PromptError, SipError: a part cannot be had.
+            StoreError, ApiBindError, ConfigError, SipError: a part cannot be had.
             PartEnded: a part ended by itself.
         """
         with self._signals():

@@ -15,11 +15,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from config.configuration import Configuration
+from config.errors import ConfigError, Problem
 from gateway.database import default_url
 from gateway.errors import ApiBindError, PartEnded
 from gateway.service import Gateway, Stage
 from gateway.store import CallStore, Filter
-from ivr.prompts.errors import PromptError
 from ivr.result import EndReason
 from sip.errors import BindError
 from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
@@ -109,10 +109,10 @@ class TestStart:
         self, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def fail() -> None:
-            raise PromptError("welcome.wav is missing")
+            raise ConfigError([Problem("main.yaml", 3, 1, "nodes.greet", "no such file")])
 
         monkeypatch.setattr(house.prompts, "prepare", fail)
-        with pytest.raises(PromptError):
+        with pytest.raises(ConfigError):
             await house.gateway.run()
         assert "sip started" not in house.journal
 

@@ -165,12 +165,8 @@ class TestReading:
         assert ids(await store.list(Filter())) == [5]
 
     async def test_a_unique_beginning_of_the_id_is_enough(self, store: CallStore) -> None:
-        store.put(
-            finished_call(0xABC << 48, started_at=STARTED, answered_at=None, ended_at=STARTED)
-        )
-        store.put(
-            finished_call(0xABD << 48, started_at=STARTED, answered_at=None, ended_at=STARTED)
-        )
+        store.put(finished_call(0xABC << 48))
+        store.put(finished_call(0xABD << 48))
         await store.flush()
         found = await store.fetch("0abc")
         assert found is not None
