@@ -19,6 +19,9 @@ BRIDGE_RATE = 8000
 
 # The bridge's master port: with no sound device behind it, a source of silence. Connected to every
 # leg, so that RTP and its timestamps go on when nobody speaks; digits by RFC 4733 depend on them.
+# Every leg is connected to it as well: the bridge reads a leg only while somebody hears it, and an
+# unread jitter buffer fills, so that whoever hears the leg next hears it half a second late (517 ms
+# measured) until the buffer has shed that, 10 ms at a time, each with a click.
 SILENCE_SLOT = 0
 
 # How much longer than its length a prompt may take before it counts as played: the caller may have
@@ -46,6 +49,7 @@ class LegAudio:
         self.slot = slot
         for source in (SILENCE_SLOT, *self._source_slots()):
             native.connect(source, slot)
+        native.connect(slot, SILENCE_SLOT)
         for port in self._ports:
             native.connect(slot, port.slot)
         if self.heard_by is not None and self.heard_by.slot is not None:
