@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from config.finding import Finding
-from config.flows import AgentTransfer, Bot, Flow, Goto, Lookup, Node
-from config.graph import circles, exits, reached_nodes, recordings
+from config.flows import AgentTransfer, Bot, FilePrompt, Flow, Goto, Lookup, Node
+from config.graph import circles, exits, prompts, reached_nodes
 from config.outcomes import ERROR_REASONS, HANDOVER_STATUSES, OUTCOMES, is_code
 from config.recordings import why_no_wave
 from config.spelling import nearest
@@ -101,9 +101,9 @@ def _transfers(location: tuple[str | int, ...], name: str, flow: Flow) -> Iterat
 def _node(node: Node, flow: Flow, known: Collection[str]) -> Iterator[Finding]:
     for location, name in exits(node):
         yield from _leads(location, name, flow)
-    for location, recording in recordings(node):
-        if reason := why_no_wave(recording.file):
-            yield Finding(location, reason)
+    for location, prompt in prompts(node):
+        if isinstance(prompt, FilePrompt) and (reason := why_no_wave(prompt.file)):
+            yield Finding((*location, "file"), reason)
     match node:
         case Bot():
             for target, name in node.transfer.items():

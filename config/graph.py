@@ -9,13 +9,13 @@ from config.document import Location
 from config.flows import (
     AgentTransfer,
     Bot,
-    FilePrompt,
     Flow,
     Goto,
     Hangup,
     Lookup,
     Node,
     Play,
+    Prompt,
     Prompts,
 )
 
@@ -45,27 +45,25 @@ def exits(node: Node) -> list[tuple[Location, str]]:
     return [(location, name) for location, name in ways if name is not None]
 
 
-def recordings(node: Node) -> Iterator[tuple[Location, FilePrompt]]:
-    """The recordings that a node plays, and where in the node they are written."""
+def prompts(node: Node) -> Iterator[tuple[Location, Prompt]]:
+    """The prompts that a node plays, and where in the node they are written."""
     match node:
         case Play() | Hangup():
-            yield from _recordings(("prompt",), node.prompt)
+            yield from _each(("prompt",), node.prompt)
         case AgentTransfer():
-            yield from _recordings(("accepted_message",), node.accepted_message)
+            yield from _each(("accepted_message",), node.accepted_message)
             for key, fallback in node.fallback.items():
-                yield from _recordings(("fallback", key, "prompt"), fallback.prompt)
+                yield from _each(("fallback", key, "prompt"), fallback.prompt)
         case Bot() | Lookup() | Goto():
             pass
 
 
-def _recordings(
-    location: Location, prompts: Prompts | None
-) -> Iterator[tuple[Location, FilePrompt]]:
+def _each(location: Location, prompts: Prompts | None) -> Iterator[tuple[Location, Prompt]]:
     if isinstance(prompts, list):
         for index, prompt in enumerate(prompts):
-            yield from _recordings((*location, index), prompt)
-    elif isinstance(prompts, FilePrompt):
-        yield (*location, "file"), prompts
+            yield (*location, index), prompt
+    elif prompts is not None:
+        yield location, prompts
 
 
 def reached_nodes(flow: Flow) -> set[str]:
