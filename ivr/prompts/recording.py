@@ -65,7 +65,7 @@ def decode(data: bytes, rate: int) -> Pcm:
     except soundfile.LibsndfileError as error:
         reason = str(error.error_string).rstrip(".")
         raise PromptError(f"is no audio: {reason}", "Save it as WAV, PCM 16 bit") from None
-    if not channels.size:
+    if len(channels) * rate < source:  # not one sample at the rate wanted
         raise PromptError("has no audio in it", "Record it again")
     peak = np.abs(channels).max()
     if np.isnan(peak) or peak > LOUDEST:

@@ -78,6 +78,7 @@ def test_any_rate_can_be_asked_for(rate: int) -> None:
         (b"These are only words.", "is no audio"),
         (wav(tone(440, 0.1, 8000), 8000)[:20], "is no audio"),
         (wav(np.zeros(0), 8000), "has no audio in it"),
+        (wav(np.ones(1), 48_000), "has no audio in it"),
         (wav(np.full(10, np.nan), 8000, "FLOAT"), "no sound"),
         (wav(np.full(10, np.inf), 8000, "FLOAT"), "no sound"),
         (wav(np.full(10, 1e30), 8000, "FLOAT"), "no sound"),
