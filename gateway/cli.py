@@ -183,11 +183,15 @@ def doctor(config: ConfigArgument = None) -> None:
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for recordings, logs and records.")
+    ] = Path("demo-output"),
+) -> None:
     """Carry real calls through a whole gateway on this machine, and prove what was heard."""
     from gateway import demo  # noqa: PLC0415
 
-    raise typer.Exit(demo.run())
+    raise typer.Exit(demo.run(output))
 
 
 @app.command()
