@@ -312,7 +312,10 @@ class Interpreter:
                     cut(run.announcement)
             case _:
                 if not run.call.cancel_transfer():
-                    self._refuse(RefusalReason.NO_TRANSFER, "the transfer's verdict is in")
+                    message = (
+                        "no target is waited for: it is just being dialled, or its verdict is in"
+                    )
+                    self._refuse(RefusalReason.NO_TRANSFER, message)
         run.emit(DecisionTaken("cancel_transfer", run.handover.target))
 
     def _decide_play(self, prompt: Prompt) -> None:

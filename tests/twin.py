@@ -164,6 +164,8 @@ class TwinCall:
                 return self._end(order, outcome, code)
             self._cancelled = None
             outcome = verdict.outcome
+            if order.method is Method.BYE and outcome is not Outcome.BLOCKED:
+                self.hang_up(Side.GATEWAY)  # the BYE is sent, whatever is answered
             if outcome.succeeded:
                 bye_by = await self._connected(order, verdict)
             return self._end(order, outcome, code, bye_by)
@@ -198,7 +200,6 @@ class TwinCall:
                 self.hang_up()
                 return Side.CALLER
             case Method.BYE:
-                self.hang_up(Side.GATEWAY)
                 await self.stage.take()
                 return Side.GATEWAY
 

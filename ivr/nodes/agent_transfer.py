@@ -21,7 +21,7 @@ from ivr.ports import CallEnded, TransferOrder
 from ivr.result import EndReason
 from ivr.tasks import finished, stop
 from ivr.transfer_request import method
-from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome
+from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 
 log = structlog.get_logger()
 
@@ -37,6 +37,9 @@ async def enter(node: AgentTransfer, run: FlowRun) -> Step:
         return End(EndReason.TRANSFERRED)
     if attempt.outcome.succeeded and attempt.method is Method.BYE:
         return End(EndReason.HANDED_BACK)
+    if attempt.method is Method.BYE and run.caller_left is Side.GATEWAY:
+        message = f"handed back to {attempt.target}, which was not confirmed: {attempt.reason}"
+        return End(EndReason.FAILED, message=message)
     if run.caller_left is not None or attempt.outcome is Outcome.ABANDONED:
         raise CallEnded
     if attempt.outcome.succeeded:

@@ -43,7 +43,8 @@ async def _run(*options: str, words: str = "") -> bytes:
         process = await asyncio.create_subprocess_exec(
             PROGRAM,
             *options,
-            stdin=asyncio.subprocess.PIPE,
+            # Without words there is no pipe: uvloop fails where the program ends before it is fed.
+            stdin=asyncio.subprocess.PIPE if words else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -56,7 +57,7 @@ async def _run(*options: str, words: str = "") -> bytes:
         raise PromptError(f"{PROGRAM} cannot be started: {error.strerror}") from error
     try:
         async with asyncio.timeout(SPEAKING_LIMIT):
-            output, errors = await process.communicate(words.encode())
+            output, errors = await process.communicate(words.encode() or None)
     except TimeoutError:
         raise PromptError(f"{PROGRAM} does not end within {SPEAKING_LIMIT:g} s") from None
     finally:

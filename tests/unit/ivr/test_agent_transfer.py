@@ -127,6 +127,28 @@ async def test_a_hand_back_ends_the_flow() -> None:
     assert scene.journal[-2:] == ["ended by gateway", "t1 connected"]
 
 
+async def test_a_hand_back_that_nobody_confirms_has_failed() -> None:
+    scene = Scene(
+        {"hand": {**TRANSFER, "target": "mobile", "method": "bye"}},
+        verdicts=[Verdict(Outcome.NETWORK_FAILURE)],
+    )
+    result = await scene.run()
+    assert result.end is EndReason.FAILED
+    assert "not confirmed" in result.message
+    assert disposition(result) is Disposition.FAILED
+    assert scene.of(FallbackTaken) == []
+
+
+async def test_a_hand_back_that_is_not_allowed_falls_back() -> None:
+    scene = Scene(
+        {"hand": {**TRANSFER, "target": "mobile", "method": "bye"}},
+        verdicts=[Verdict(Outcome.BLOCKED)],
+    )
+    result = await scene.run()
+    assert result.end is EndReason.FALLBACK
+    assert "play Nobody is free" in scene.journal
+
+
 async def test_a_failure_plays_its_prompt_and_ends() -> None:
     scene = Scene({"hand": TRANSFER}, verdicts=[Verdict(Outcome.BUSY, 486)])
     result = await scene.run()
