@@ -22,7 +22,7 @@ from config.routing import flow_for
 from config.rules import allowed, destination_uri
 from config.settings import Settings
 from config.uri import parse_proxy, parse_uri
-from sip.engine import Engine, WireEvent
+from sip.engine import Engine
 from sip.errors import EngineError
 from sip.events import Direction
 from sip.frame_pump import PortCounters
@@ -32,8 +32,8 @@ from sip.names import UnresolvedHost, with_address
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration
-from sip.pj_call import Happening, PjCall, add_headers, call_parameters
-from sip.pjsip import native, pj
+from sip.pj_call import Digit, PjCall, add_headers, call_parameters
+from sip.pjsip import NativeEvent, native, pj
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
 from sip.transfer.invite import by_invite
@@ -232,7 +232,7 @@ class SipAgent:
         """Inside PJSIP's callback: make the call object and its leg; the rest comes later."""
         message = Message(text)
         leg_id = secrets.token_hex(8)
-        call = PjCall(self._accounts[trunk], pj_id, self._reporter(leg_id))
+        call = PjCall(self._accounts[trunk], pj_id, partial(self._on_digit, leg_id))
         number = user_part(message.request_uri)
         configured = self._settings.trunks.get(trunk)
         flow = flow_for(number, configured) if configured is not None else None
@@ -270,18 +270,15 @@ class SipAgent:
             self._by_call_id[info.sip_call_id] = leg
         return leg
 
-    def _reporter(self, leg_id: str) -> partial[None]:
-        return partial(self._report, leg_id)
+    def _on_digit(self, leg_id: str, digit: Digit) -> None:
+        """Inside PJSIP's callback: queue what it copied."""
+        self._engine.post(partial(self._digit, leg_id, digit))
 
-    def _report(self, leg_id: str, what: Happening) -> None:
-        """Inside PJSIP's callbacks: queue what they copied."""
-        self._engine.post(partial(self._happened, leg_id, what))
-
-    def _happened(self, leg_id: str, what: Happening) -> None:
+    def _digit(self, leg_id: str, digit: Digit) -> None:
         if (leg := self._legs.get(leg_id)) is not None:
-            leg.happened(what)
+            leg.digit(digit)
 
-    def _saw(self, event: WireEvent) -> None:
+    def _saw(self, event: NativeEvent) -> None:
         if (leg := self._by_call_id.get(event[2])) is not None:
             leg.saw(event)
 
@@ -345,7 +342,7 @@ class SipAgent:
         label = f"agent-{number}"
         leg_id = f"{caller.id}/{label}"
         account = self._accounts[trunk]
-        call = PjCall(account, NO_CALL, self._reporter(leg_id))
+        call = PjCall(account, NO_CALL, partial(self._on_digit, leg_id))
         parameters = call_parameters()
         add_headers(parameters.txOption, headers.items())
         from_user = self._caller_id(caller, trunk)
@@ -363,7 +360,6 @@ class SipAgent:
             call.makeCall(uri, parameters)
         except pj.Error as error:
             failure = str(error.reason)
-        state = None if failure else native.call_state(call.getId())
         info = LegInfo(
             direction=Direction.SENT,
             trunk=trunk,
@@ -372,14 +368,14 @@ class SipAgent:
             to_uri=uri,
             caller=from_user,
             number=user_part(uri),
-            sip_call_id=state[3] if state else "",
+            sip_call_id="" if failure else native.call_id(call.getId()),
             source="",
         )
         leg = self._new_leg(leg_id, label, info)
         leg.subscribe(caller.emit)
         leg.begin(call)
-        if state is None:
-            leg.fail(failure or "the INVITE could not be sent")
+        if failure:
+            leg.fail(failure)
         self._engine.soon()
         return leg
 

@@ -21,7 +21,7 @@ from config.settings import Listen, Sip, Transport
 from sip.errors import BindError, EngineError
 from sip.frame_pump import FramePump
 from sip.leg_audio import BRIDGE_RATE
-from sip.pjsip import native, pj
+from sip.pjsip import NativeEvent, native, pj
 from sip.players import Players
 
 log = structlog.get_logger(__name__)
@@ -42,9 +42,6 @@ SPARE_CALLS = 64
 # Legs and registrations have ended before; do not wait for more.
 DESTROY_WITHOUT_NETWORK = pj.PJSUA_DESTROY_NO_NETWORK
 
-WireEvent = tuple[int, float, str, int, str, str]
-"""(kind, monotonic seconds, Call-ID, number, text, text): sip/native/events.c."""
-
 
 @dataclass(frozen=True, slots=True)
 class MediaClock:
@@ -58,9 +55,9 @@ class MediaClock:
 class Engine:
     """PJSIP's life from start to stop, and its place in the loop. One per process."""
 
-    def __init__(self, settings: Sip, on_wire: Callable[[WireEvent], None]) -> None:
+    def __init__(self, settings: Sip, on_event: Callable[[NativeEvent], None]) -> None:
         self._settings = settings
-        self._on_wire = on_wire
+        self._on_event = on_event
         self._endpoint: Any = None
         self._queue: deque[Callable[[], None]] = deque()
         self._drain_planned = False
@@ -182,14 +179,15 @@ class Engine:
         self._poll()
 
     def _poll(self) -> None:
+        # Drained after each small step: no call slot is reused before its end was seen.
         while self._endpoint.libHandleEvents(0) > 0:
-            pass
+            self._drain()
         self._drain()
 
     def _drain(self) -> None:
         self._drain_planned = False
         for event in native.drain_events():
-            self._guard(self._on_wire, event)
+            self._guard(self._on_event, event)
         while self._queue:
             self._guard(self._queue.popleft())
 

@@ -11,11 +11,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 import structlog
 
 from sip.audio import Pcm
-from sip.engine import Engine, WireEvent
+from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
     Direction,
@@ -33,17 +34,8 @@ from sip.frame_pump import AudioPort
 from sip.leg_audio import LegAudio
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
-from sip.pj_call import (
-    DigitReceived,
-    Happening,
-    InviteState,
-    MediaChanged,
-    PjCall,
-    StateChanged,
-    StreamEnded,
-    call_parameters,
-)
-from sip.pjsip import native
+from sip.pj_call import Digit, PjCall, call_parameters
+from sip.pjsip import EventKind, NativeEvent, native
 from sip.wire import Wire
 
 log = structlog.get_logger(__name__)
@@ -57,6 +49,18 @@ MAX_HISTORY = 512
 
 CALLER = "caller"
 """The label of the leg that a trunk dialled in on."""
+
+
+class InviteState(IntEnum):
+    """pjsip_inv_state."""
+
+    NULL = 0
+    CALLING = 1
+    INCOMING = 2
+    EARLY = 3
+    CONNECTING = 4
+    CONFIRMED = 5
+    DISCONNECTED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,8 @@ class Leg:
         self._quality = MediaQuality()
         self._answering = False
         self._ended_by: Side | None = None
-        self._disconnected: StateChanged | None = None
+        self._final: tuple[int, str] | None = None
+        """Status and reason PJSIP ended the call with; set once it is gone."""
         loop = asyncio.get_running_loop()
         self._confirmed: asyncio.Future[None] = loop.create_future()
         self._audible: asyncio.Future[None] = loop.create_future()
@@ -159,7 +164,7 @@ class Leg:
     @property
     def gone(self) -> bool:
         """Whether nothing can be asked of this leg any more."""
-        return self._disconnected is not None
+        return self._final is not None
 
     @property
     def pj_id(self) -> int:
@@ -250,65 +255,65 @@ class Leg:
         uri = self.info.from_uri if self.label == CALLER else self.info.to_uri
         self.emit(LegStarted(self.label, self.info.direction, uri, self.info.trunk))
 
-    def happened(self, what: Happening) -> None:
-        """Take in what a callback of the call object has copied."""
-        if self.gone:
-            return
-        match what:
-            case StateChanged():
-                self._state_changed(what)
-            case MediaChanged():
-                self._media_changed(what)
-            case StreamEnded():
-                self._quality = what.quality
-            case DigitReceived():
-                self.emit(DtmfReceived(self.label, what.digit, what.duration_ms, what.via))
+    def digit(self, digit: Digit) -> None:
+        """A digit was pressed."""
+        self.emit(DtmfReceived(self.label, digit.digit, digit.duration_ms, digit.via))
 
-    def saw(self, event: WireEvent) -> None:
-        """Take in a message of this dialog from the wire."""
-        self.wire.saw(event)
-        if self._disconnected is not None and self.wire.bye_answered is not None:
-            self._end()
+    def saw(self, event: NativeEvent) -> None:
+        """Take in what happened in this dialog, in the order in which it happened."""
+        kind, _, _, number, extra, text1, text2 = event
+        if kind == EventKind.CALL_STATE:
+            if not self.gone:
+                self._state_changed(InviteState(number), extra, text1)
+        elif kind == EventKind.CALL_MEDIA:
+            if not self.gone:
+                self._media_changed(number, text1, text2, held=bool(extra))
+        elif kind == EventKind.CALL_STREAM:
+            self._quality = _quality(text1, text2)
+        else:
+            self.wire.saw(event)
+            if self.gone and self.wire.bye_answered is not None:
+                self._end()
 
     def fail(self, reason: str) -> None:
         """The INVITE could not be sent at all."""
-        self._state_changed(StateChanged(InviteState.DISCONNECTED, 503, reason))
+        self._disconnect(503, reason)
 
-    def _state_changed(self, change: StateChanged) -> None:
-        match change.state:
+    def _state_changed(self, state: InviteState, code: int, reason: str) -> None:
+        match state:
             case InviteState.EARLY if self.info.direction is Direction.SENT:
                 self.rang = True
-                early_media = self.audio.slot is not None
-                self.emit(LegProgress(self.label, change.code, change.reason, early_media))
+                self.emit(LegProgress(self.label, code, reason, self.audio.slot is not None))
             case InviteState.CONNECTING | InviteState.CONFIRMED if not self.answered:
                 self.answered = True
                 setup_ms = round((time.monotonic() - self._started) * 1000)
                 self.emit(LegAnswered(self.label, setup_ms))
                 self._confirmed.set_result(None)
             case InviteState.DISCONNECTED:
-                self._disconnect(change)
+                self._disconnect(code, reason)
 
-    def _media_changed(self, change: MediaChanged) -> None:
-        if change.slot is None:
+    def _media_changed(self, slot: int, codec: str, remote: str, *, held: bool) -> None:
+        if slot < 0 or native.call_slot(self.pj_id) != slot:
+            # No audio, or gone since, by a BYE in the same batch: the slot may be a stranger's now.
             self.audio.detach()
             return
-        self.audio.attach(change.slot)
-        self.emit(MediaStarted(self.label, change.codec, change.remote))
-        if change.held != self.held:
-            self.held = change.held
-            self.emit(HoldChanged(self.label, change.held))
+        self.audio.attach(slot)
+        self.emit(MediaStarted(self.label, codec, remote))
+        if held != self.held:
+            self.held = held
+            self.emit(HoldChanged(self.label, held))
         if not self._audible.done() and (self.answered or self._answering):
             self._audible.set_result(None)
 
-    def _disconnect(self, change: StateChanged) -> None:
-        self._disconnected = change
+    def _disconnect(self, code: int, reason: str) -> None:
+        self._final = (code, reason)
         call, self._call = self._call, None
         if call is not None:
             call.destroy()
         self.audio.close()
         for waiting in (self._audible, self._confirmed):
             if not waiting.done():
-                waiting.set_exception(CallEnded(f"{change.code} {change.reason}"))
+                waiting.set_exception(CallEnded(f"{code} {reason}"))
                 waiting.exception()  # nobody has to wait for it
         we_sent_bye = self._ended_by is Side.GATEWAY and self.answered
         if we_sent_bye and self.wire.bye_answered is None:
@@ -317,10 +322,10 @@ class Leg:
             self._end()
 
     def _end(self) -> None:
-        change = self._disconnected
-        if change is None or self._ended.done():
+        if self._final is None or self._ended.done():
             return
-        ended = LegEnded(self.label, change.code, change.reason, self._who_ended(), self._quality)
+        code, reason = self._final
+        ended = LegEnded(self.label, code, reason, self._who_ended(), self._quality)
         self._ended.set_result(ended)
         self._on_end(self)
         self.emit(ended)
@@ -336,3 +341,22 @@ class Leg:
         if self._call is None or self.gone:
             raise CallEnded(f"the {self.label} leg has ended")
         return self._call
+
+
+def _quality(codec: str, figures: str) -> MediaQuality:
+    """Of the nine figures of sip/native/call.c."""
+    packets, size, lost, discarded, jitter, tx_packets, tx_size, tx_lost, round_trip = map(
+        int, figures.split()
+    )
+    return MediaQuality(
+        codec=codec,
+        rx_packets=packets,
+        rx_bytes=size,
+        rx_lost=lost,
+        rx_discarded=discarded,
+        rx_jitter_ms=round(max(0, jitter) / 1000, 2),
+        tx_packets=tx_packets,
+        tx_bytes=tx_size,
+        tx_lost=tx_lost,
+        rtt_ms=round(max(0, round_trip) / 1000, 2),
+    )

@@ -7,21 +7,11 @@ rather than from a timer of PJSIP's own, is read here from the messages themselv
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
 
-from sip.engine import WireEvent
 from sip.events import Direction, Event, SipMessage
 from sip.message import Message
+from sip.pjsip import EventKind, NativeEvent
 from sip.redaction import without_credentials
-
-
-class WireKind(IntEnum):
-    """enum sh_event_kind of sip/native/native.h."""
-
-    RECEIVED = 0
-    SENT = 1
-    REFER_FINAL = 2
-    NOTIFY = 3
 
 
 class Wire:
@@ -41,27 +31,35 @@ class Wire:
         """Told code, reason, and whether a response came at all."""
         self.on_notify: Callable[[Message], None] | None = None
 
-    def saw(self, event: WireEvent) -> None:
-        """Take in one event of the native queue."""
-        kind, _, _, number, text1, text2 = event
-        match kind:
-            case WireKind.RECEIVED | WireKind.SENT:
-                self._message(WireKind(kind), number, text1, text2)
-            case WireKind.REFER_FINAL if self.on_refer_final:
-                self.on_refer_final(number, text1, not text2)
-            case WireKind.NOTIFY if self.on_notify:
-                self.on_notify(Message(text2))
+    def saw(self, event: NativeEvent) -> None:
+        """Take in a message, a final response to our REFER, or a NOTIFY."""
+        kind, _, _, number, _, text1, text2 = event
+        if kind == EventKind.MESSAGE_RECEIVED:
+            self._record(Direction.RECEIVED, text1, number, text2)
+            self._received(text2)
+        elif kind == EventKind.MESSAGE_SENT:
+            self._record(Direction.SENT, text1, number, text2)
+            if text2.startswith("REFER "):
+                self.refer_cseq = int(Message(text2).header("CSeq").partition(" ")[0])
+        elif kind == EventKind.REFER_FINAL and self.on_refer_final:
+            self.on_refer_final(number, text1, not text2)
+        elif kind == EventKind.NOTIFY and self.on_notify:
+            self.on_notify(Message(text2))
 
-    def _message(self, kind: WireKind, port: int, origin: str, text: str) -> None:
-        transport, _, address = origin.partition(" ")
-        direction = Direction.RECEIVED if kind is WireKind.RECEIVED else Direction.SENT
-        text = without_credentials(text)
-        self._emit(SipMessage(self._label, direction, transport.lower(), f"{address}:{port}", text))
-        if direction is Direction.SENT:
-            if text.startswith("REFER "):
-                number = Message(text).header("CSeq").partition(" ")[0]
-                self.refer_cseq = int(number)
-        elif text.startswith("BYE "):
+    def _record(self, direction: Direction, origin: str, port: int, text: str) -> None:
+        transport, _, host = origin.partition(" ")
+        self._emit(
+            SipMessage(
+                self._label,
+                direction,
+                transport.lower(),
+                f"{host}:{port}",
+                without_credentials(text),
+            )
+        )
+
+    def _received(self, text: str) -> None:
+        if text.startswith("BYE "):
             self.bye_received = Message(text)
         elif text.startswith("SIP/2.0 "):
             self._response(Message(text))

@@ -1,11 +1,134 @@
-/* Facts about a call that pjsua2 tells only as large objects: state, media, statistics. */
+/* What happens to a call: its state, its audio, and the statistics of a stream that is going.
+ *
+ * pjsua2 hooks every callback and builds a large object for each, whether anybody listens or not.
+ * The three that matter are taken over here and become queued events; those that the gateway never
+ * reads are switched off. DTMF stays with pjsua2, which brings it over from the media thread.
+ */
 #include "native.h"
 
-/* pjsua2 hooks every callback and builds a large object for each, whether anybody listens or not.
- * Without these nothing is told that the gateway does not read from the wire or decide beforehand. */
-void sh_call_keep_needed_callbacks(void)
+#include <stdio.h>
+
+static pjsua_call *find(pjsua_call_id id)
+{
+    if (id < 0 || id >= (int)pjsua_var.ua_cfg.max_calls)
+        return NULL;
+    return &pjsua_var.calls[id];
+}
+
+static pjsip_dialog *dialog_of(const pjsua_call *call)
+{
+    return call->inv ? call->inv->dlg : call->async_call.dlg;
+}
+
+pjsip_dialog *sh_call_dialog(pjsua_call_id id)
+{
+    pjsua_call *call = find(id);
+
+    return call && call->inv ? call->inv->dlg : NULL;
+}
+
+static pjsua_call_media *audio_of(pjsua_call *call)
+{
+    pjsua_call_media *media = call->audio_idx < 0 ? NULL : &call->media[call->audio_idx];
+
+    return media && media->strm.a.stream ? media : NULL;
+}
+
+/* The call's place on the bridge now; -1: it has no audio. */
+int sh_call_slot(pjsua_call_id id)
+{
+    pjsua_call *call = find(id);
+    pjsua_call_media *media = call ? audio_of(call) : NULL;
+
+    return media ? media->strm.a.conf_slot : -1;
+}
+
+static void on_call_state(pjsua_call_id id, pjsip_event *event)
+{
+    pjsua_call *call = find(id);
+    pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
+    bool over = call && call->inv && call->inv->state >= PJSIP_INV_STATE_DISCONNECTED;
+    struct sh_event what = {.kind = SH_CALL_STATE};
+
+    (void)event;
+    if (!dlg)
+        return;
+    what.call_id = &dlg->call_id->id;
+    what.number = call->inv ? (int)call->inv->state : (int)PJSIP_INV_STATE_NULL;
+    if (call->hanging_up) /* reported before BYE or CANCEL leaves: the INVITE session lags behind */
+        what.number = PJSIP_INV_STATE_DISCONNECTED;
+    what.extra = over ? (int)call->inv->cause : (int)call->last_code;
+    what.text1 = over ? &call->inv->cause_text : &call->last_text;
+    sh_event_push(&what);
+}
+
+static pj_str_t codec_name(char *buffer, size_t size, const pjmedia_codec_info *format)
+{
+    pj_str_t name = {buffer, 0};
+    int length = snprintf(buffer, size, "%.*s/%u", (int)format->encoding_name.slen,
+                          format->encoding_name.ptr, format->clock_rate);
+
+    name.slen = length < (int)size ? length : (int)size - 1;
+    return name;
+}
+
+static void on_call_media_state(pjsua_call_id id)
+{
+    char remote[PJ_INET6_ADDRSTRLEN + 10] = "", codec[48];
+    pj_str_t remote_str, codec_str;
+    pjsua_stream_info info;
+    pjsua_call *call = find(id);
+    pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
+    pjsua_call_media *media = call ? audio_of(call) : NULL;
+    struct sh_event what = {.kind = SH_CALL_MEDIA, .number = -1};
+
+    if (!dlg)
+        return;
+    what.call_id = &dlg->call_id->id;
+    if (media && pjsua_call_get_stream_info(id, media->idx, &info) == PJ_SUCCESS) {
+        pj_sockaddr_print(&info.info.aud.rem_addr, remote, sizeof remote, 1);
+        remote_str = pj_str(remote);
+        codec_str = codec_name(codec, sizeof codec, &info.info.aud.fmt);
+        what.number = media->strm.a.conf_slot;
+        what.extra = media->state == PJSUA_CALL_MEDIA_REMOTE_HOLD;
+        what.text1 = &codec_str;
+        what.text2 = &remote_str;
+    }
+    sh_event_push(&what);
+}
+
+/* "rx packets, bytes, lost, discarded, jitter us, tx packets, bytes, lost, round trip us" */
+static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsigned index)
+{
+    char figures[160], codec[48];
+    pj_str_t figures_str, codec_str;
+    pjsua_stream_stat stat;
+    pjsua_stream_info info;
+    pjsua_call *call = find(id);
+    pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
+    const pjmedia_rtcp_stat *rtcp = &stat.rtcp;
+
+    (void)stream;
+    if (!dlg || pjsua_call_get_stream_stat(id, index, &stat) != PJ_SUCCESS ||
+        pjsua_call_get_stream_info(id, index, &info) != PJ_SUCCESS)
+        return;
+    codec_str = codec_name(codec, sizeof codec, &info.info.aud.fmt);
+    figures_str.ptr = figures;
+    figures_str.slen = snprintf(figures, sizeof figures, "%u %u %u %u %d %u %u %u %d",
+                                rtcp->rx.pkt, rtcp->rx.bytes, rtcp->rx.loss, rtcp->rx.discard,
+                                rtcp->rx.jitter.mean, rtcp->tx.pkt, rtcp->tx.bytes, rtcp->tx.loss,
+                                rtcp->rtt.mean);
+    sh_event_push(&(struct sh_event){.kind = SH_CALL_STREAM, .call_id = &dlg->call_id->id,
+                                     .text1 = &codec_str, .text2 = &figures_str});
+}
+
+void sh_call_hook_callbacks(void)
 {
     pjsua_callback *cb = &pjsua_var.ua_cfg.cb;
+
+    cb->on_call_state = on_call_state;
+    cb->on_call_media_state = on_call_media_state;
+    cb->on_stream_destroyed = on_stream_destroyed;
 
     cb->on_acc_send_request = NULL;
     cb->on_transport_state = NULL;
@@ -20,87 +143,4 @@ void sh_call_keep_needed_callbacks(void)
     cb->on_call_media_event = NULL;
     cb->on_media_event = NULL;
     cb->on_create_media_transport = NULL;
-}
-
-static pjsua_call *find(pjsua_call_id id)
-{
-    if (id < 0 || id >= (int)pjsua_var.ua_cfg.max_calls)
-        return NULL;
-    return &pjsua_var.calls[id];
-}
-
-pjsip_dialog *sh_call_dialog(pjsua_call_id id)
-{
-    pjsua_call *call = find(id);
-
-    return call && call->inv ? call->inv->dlg : NULL;
-}
-
-/* (state, last status, last reason, Call-ID); None where the slot holds no call. */
-PyObject *sh_call_state(pjsua_call_id id)
-{
-    pjsua_call *call = find(id);
-    pjsip_dialog *dlg;
-    const pj_str_t *text;
-    int state, code;
-
-    if (!call)
-        Py_RETURN_NONE;
-    dlg = call->inv ? call->inv->dlg : call->async_call.dlg;
-    if (!dlg)
-        Py_RETURN_NONE;
-    state = call->inv ? (int)call->inv->state : (int)PJSIP_INV_STATE_NULL;
-    if (call->hanging_up) /* reported before BYE or CANCEL leaves: the INVITE session lags behind */
-        state = PJSIP_INV_STATE_DISCONNECTED;
-    if (call->inv && call->inv->state >= PJSIP_INV_STATE_DISCONNECTED) {
-        code = (int)call->inv->cause;
-        text = &call->inv->cause_text;
-    } else {
-        code = (int)call->last_code;
-        text = &call->last_text;
-    }
-    return Py_BuildValue("iiNN", state, code,
-                         PyUnicode_DecodeUTF8(text->ptr, text->slen, "replace"),
-                         PyUnicode_DecodeUTF8(dlg->call_id->id.ptr, dlg->call_id->id.slen,
-                                              "replace"));
-}
-
-/* (conference slot, codec, remote RTP address, held by peer); None where no audio is active. */
-PyObject *sh_call_media(pjsua_call_id id)
-{
-    char remote[PJ_INET6_ADDRSTRLEN + 10] = "", codec[48];
-    const pjmedia_codec_info *format;
-    pjsua_stream_info info;
-    pjsua_call *call = find(id);
-    pjsua_call_media *media;
-    int held;
-
-    if (!call || call->audio_idx < 0)
-        Py_RETURN_NONE;
-    media = &call->media[call->audio_idx];
-    if (!media->strm.a.stream ||
-        pjsua_call_get_stream_info(id, (unsigned)call->audio_idx, &info) != PJ_SUCCESS)
-        Py_RETURN_NONE;
-    format = &info.info.aud.fmt;
-    held = media->state == PJSUA_CALL_MEDIA_REMOTE_HOLD;
-    pj_sockaddr_print(&info.info.aud.rem_addr, remote, sizeof remote, 1);
-    snprintf(codec, sizeof codec, "%.*s/%u", (int)format->encoding_name.slen,
-             format->encoding_name.ptr, format->clock_rate);
-    return Py_BuildValue("issi", media->strm.a.conf_slot, codec, remote, held);
-}
-
-/* RTP of the call's audio, while its stream still stands:
- * (rx packets, bytes, lost, discarded, jitter us, tx packets, bytes, lost, round trip us). */
-PyObject *sh_call_statistics(pjsua_call_id id)
-{
-    pjsua_call *call = find(id);
-    pjsua_stream_stat stat;
-    const pjmedia_rtcp_stat *rtcp = &stat.rtcp;
-
-    if (!call || call->audio_idx < 0 ||
-        pjsua_call_get_stream_stat(id, (unsigned)call->audio_idx, &stat) != PJ_SUCCESS)
-        Py_RETURN_NONE;
-    return Py_BuildValue("IIIIiIIIi", rtcp->rx.pkt, rtcp->rx.bytes, rtcp->rx.loss,
-                         rtcp->rx.discard, rtcp->rx.jitter.mean, rtcp->tx.pkt, rtcp->tx.bytes,
-                         rtcp->tx.loss, rtcp->rtt.mean);
 }

@@ -8,16 +8,16 @@
 /* A loop that stands still for a second at 400 calls/s meets about 3 000 messages. */
 #define MAX_QUEUED 32768
 
-struct event {
-    struct event *next;
+struct queued_event {
+    struct queued_event *next;
     enum sh_event_kind kind;
-    int number;
+    int number, extra;
     double at;
     size_t call_id_len, text1_len, text2_len;
     char text[]; /* call id, text1 and text2, one behind the other */
 };
 
-static struct event *first, *last;
+static struct queued_event *first, *last;
 static unsigned queued;
 static uint64_t dropped;
 
@@ -29,32 +29,35 @@ double sh_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static size_t append(char *to, const pj_str_t *text)
+static size_t length(const pj_str_t *text)
 {
-    if (!text || text->slen <= 0)
-        return 0;
-    memcpy(to, text->ptr, (size_t)text->slen);
-    return (size_t)text->slen;
+    return text && text->slen > 0 ? (size_t)text->slen : 0;
 }
 
-void sh_event_push(enum sh_event_kind kind, const pj_str_t *call_id, int number,
-                   const pj_str_t *text1, const pj_str_t *text2)
+static size_t append(char *to, const pj_str_t *text)
 {
-    size_t room = (size_t)call_id->slen + (text1 ? (size_t)text1->slen : 0) +
-                  (text2 ? (size_t)text2->slen : 0);
-    struct event *event = queued < MAX_QUEUED ? malloc(sizeof *event + room) : NULL;
+    if (length(text) > 0)
+        memcpy(to, text->ptr, length(text));
+    return length(text);
+}
+
+void sh_event_push(const struct sh_event *what)
+{
+    size_t room = length(what->call_id) + length(what->text1) + length(what->text2);
+    struct queued_event *event = queued < MAX_QUEUED ? malloc(sizeof *event + room) : NULL;
 
     if (!event) {
         dropped++;
         return;
     }
     event->next = NULL;
-    event->kind = kind;
-    event->number = number;
+    event->kind = what->kind;
+    event->number = what->number;
+    event->extra = what->extra;
     event->at = sh_now();
-    event->call_id_len = append(event->text, call_id);
-    event->text1_len = append(event->text + event->call_id_len, text1);
-    event->text2_len = append(event->text + event->call_id_len + event->text1_len, text2);
+    event->call_id_len = append(event->text, what->call_id);
+    event->text1_len = append(event->text + event->call_id_len, what->text1);
+    event->text2_len = append(event->text + event->call_id_len + event->text1_len, what->text2);
     if (last)
         last->next = event;
     else
@@ -63,15 +66,16 @@ void sh_event_push(enum sh_event_kind kind, const pj_str_t *call_id, int number,
     queued++;
 }
 
-static PyObject *as_tuple(const struct event *event)
+static PyObject *as_tuple(const struct queued_event *event)
 {
     const char *text1 = event->text + event->call_id_len;
     const char *text2 = text1 + event->text1_len;
 
     return Py_BuildValue(
-        "idNiNN", (int)event->kind, event->at,
+        "idNiiNN", (int)event->kind, event->at,
         PyUnicode_DecodeUTF8(event->text, (Py_ssize_t)event->call_id_len, "replace"),
-        event->number, PyUnicode_DecodeUTF8(text1, (Py_ssize_t)event->text1_len, "replace"),
+        event->number, event->extra,
+        PyUnicode_DecodeUTF8(text1, (Py_ssize_t)event->text1_len, "replace"),
         PyUnicode_DecodeUTF8(text2, (Py_ssize_t)event->text2_len, "replace"));
 }
 
@@ -80,7 +84,7 @@ PyObject *sh_events_drain(void)
     PyObject *list = PyList_New(0);
 
     while (list && first) {
-        struct event *event = first;
+        struct queued_event *event = first;
         PyObject *tuple = as_tuple(event);
 
         if (!tuple || PyList_Append(list, tuple) < 0) {

@@ -47,7 +47,7 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     pj_status_t status;
 
     (void)self, (void)unused;
-    sh_call_keep_needed_callbacks();
+    sh_call_hook_callbacks();
     status = sh_gate_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_wire_register(endpt);
@@ -152,28 +152,25 @@ static PyObject *refer_send(PyObject *self, PyObject *args)
     return failed ? NULL : none_or_raise(status, "sending REFER");
 }
 
-static PyObject *call_state(PyObject *self, PyObject *id)
+static PyObject *call_slot(PyObject *self, PyObject *id)
 {
     long call = PyLong_AsLong(id);
 
     (void)self;
-    return call == -1 && PyErr_Occurred() ? NULL : sh_call_state((int)call);
+    return call == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(sh_call_slot((int)call));
 }
 
-static PyObject *call_media(PyObject *self, PyObject *id)
+static PyObject *call_id(PyObject *self, PyObject *id)
 {
     long call = PyLong_AsLong(id);
+    pjsip_dialog *dlg;
 
     (void)self;
-    return call == -1 && PyErr_Occurred() ? NULL : sh_call_media((int)call);
-}
-
-static PyObject *call_statistics(PyObject *self, PyObject *id)
-{
-    long call = PyLong_AsLong(id);
-
-    (void)self;
-    return call == -1 && PyErr_Occurred() ? NULL : sh_call_statistics((int)call);
+    if (call == -1 && PyErr_Occurred())
+        return NULL;
+    dlg = sh_call_dialog((int)call);
+    return PyUnicode_DecodeUTF8(dlg ? dlg->call_id->id.ptr : "", dlg ? dlg->call_id->id.slen : 0,
+                                "replace");
 }
 
 static PyObject *connect_slots(PyObject *self, PyObject *args)
@@ -370,17 +367,15 @@ static PyMethodDef methods[] = {
     {"log_errors_only", log_errors_only, METH_NOARGS, "Quiet PJLIB; before libCreate."},
     {"register_modules", register_modules, METH_NOARGS, "Join PJSIP; once, after libInit."},
     {"drain_events", drain_events, METH_NOARGS,
-     "[(kind, monotonic seconds, Call-ID, number, text, text)] since the last call."},
+     "[(kind, monotonic seconds, Call-ID, number, extra, text, text)] since the last call."},
     {"events_dropped", events_dropped, METH_NOARGS, "Events lost to a full queue."},
     {"gate_replace", gate_replace, METH_VARARGS,
      "([(network, mask, account)] most specific first, draining, drop_unknown, max_legs)"},
     {"gate_counters", gate_counters, METH_NOARGS, "{reason: requests}"},
     {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)])"},
-    {"call_state", call_state, METH_O, "(state, status, reason, Call-ID) or None"},
-    {"call_media", call_media, METH_O, "(slot, codec, remote address, held) or None"},
-    {"call_statistics", call_statistics, METH_O,
-     "(rx packets, bytes, lost, discarded, jitter us, tx packets, bytes, lost, rtt us) or None"},
+    {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
+    {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},
     {"disconnect", disconnect_slots, METH_VARARGS, "(from slot, to slot)"},
     {"clock_start", clock_start, METH_NOARGS, "Start the media clock; its eventfd."},

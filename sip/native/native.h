@@ -6,7 +6,7 @@
  *   gate.c        who may send us what, decided before a call object exists
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
  *   rtp_ports.c   which RTP port the next call gets
- *   call.c        facts about a call that pjsua2 tells only slowly
+ *   call.c        what happens to a call: state, audio, statistics
  *   clock.c       the media clock: one thread, one eventfd for all legs
  *   frame_pump.c  caller audio to bots and back, in one batch per tick
  *   player.c      prompts and waiting sounds from shared memory
@@ -42,10 +42,19 @@ enum sh_event_kind {
     SH_MESSAGE_SENT = 1,     /* likewise */
     SH_REFER_FINAL = 2,      /* number = status code, text1 = reason, text2 = "" or "no response" */
     SH_NOTIFY = 3,           /* text2 = message */
+    SH_CALL_STATE = 4,       /* number = pjsip_inv_state, extra = status code, text1 = reason */
+    SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = remote */
+    SH_CALL_STREAM = 6,      /* text1 = codec, text2 = nine figures: see call.c */
 };
 
-void sh_event_push(enum sh_event_kind kind, const pj_str_t *call_id, int number,
-                   const pj_str_t *text1, const pj_str_t *text2);
+struct sh_event {
+    enum sh_event_kind kind;
+    const pj_str_t *call_id;
+    int number, extra;
+    const pj_str_t *text1, *text2; /* NULL: empty */
+};
+
+void sh_event_push(const struct sh_event *what);
 PyObject *sh_events_drain(void);
 uint64_t sh_events_dropped(void);
 
@@ -79,11 +88,9 @@ pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hd
 PyObject *sh_facts(void);
 
 /* call.c */
-void sh_call_keep_needed_callbacks(void);
+void sh_call_hook_callbacks(void);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
-PyObject *sh_call_state(pjsua_call_id call);
-PyObject *sh_call_media(pjsua_call_id call);
-PyObject *sh_call_statistics(pjsua_call_id call);
+int sh_call_slot(pjsua_call_id call);
 
 /* clock.c */
 pj_status_t sh_clock_start(int *eventfd_out);

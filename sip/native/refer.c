@@ -15,6 +15,13 @@ static pjsip_module module;
 /* tsx->mod_data of a REFER: how often a challenge was answered. */
 static char first_try, second_try;
 
+static void push_final(pjsip_dialog *dlg, pjsip_transaction *tsx, const pj_str_t *missing)
+{
+    sh_event_push(&(struct sh_event){.kind = SH_REFER_FINAL, .call_id = &dlg->call_id->id,
+                                     .number = tsx->status_code, .text1 = &tsx->status_text,
+                                     .text2 = missing});
+}
+
 static void answer_challenge(pjsip_dialog *dlg, pjsip_transaction *tsx, pjsip_rx_data *challenge)
 {
     pjsip_tx_data *request;
@@ -24,8 +31,7 @@ static void answer_challenge(pjsip_dialog *dlg, pjsip_transaction *tsx, pjsip_rx
     if (status == PJ_SUCCESS)
         status = pjsip_dlg_send_request(dlg, request, module.id, &second_try);
     if (status != PJ_SUCCESS) /* no credentials for this realm: the challenge is the answer */
-        sh_event_push(SH_REFER_FINAL, &dlg->call_id->id, tsx->status_code, &tsx->status_text,
-                      NULL);
+        push_final(dlg, tsx, NULL);
 }
 
 static bool is_notify(const pjsip_method *method)
@@ -41,7 +47,8 @@ static void answer_notify(pjsip_dialog *dlg, pjsip_transaction *tsx, pjsip_rx_da
     if (pjsip_dlg_create_response(dlg, notify, PJSIP_SC_OK, NULL, &response) == PJ_SUCCESS)
         pjsip_dlg_send_response(dlg, tsx, response);
     pj_strset(&message, notify->msg_info.msg_buf, (pj_size_t)notify->msg_info.len);
-    sh_event_push(SH_NOTIFY, &dlg->call_id->id, 0, NULL, &message);
+    sh_event_push(
+        &(struct sh_event){.kind = SH_NOTIFY, .call_id = &dlg->call_id->id, .text2 = &message});
 }
 
 static void refer_moved_on(pjsip_dialog *dlg, pjsip_transaction *tsx, const pjsip_event *event)
@@ -58,8 +65,7 @@ static void refer_moved_on(pjsip_dialog *dlg, pjsip_transaction *tsx, const pjsi
          tsx->status_code == PJSIP_SC_PROXY_AUTHENTICATION_REQUIRED))
         answer_challenge(dlg, tsx, event->body.tsx_state.src.rdata);
     else
-        sh_event_push(SH_REFER_FINAL, &dlg->call_id->id, tsx->status_code, &tsx->status_text,
-                      answered ? NULL : &no_response);
+        push_final(dlg, tsx, answered ? NULL : &no_response);
 }
 
 static void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)

@@ -21,7 +21,8 @@ static void push(enum sh_event_kind kind, const pjsip_msg *msg, const char *tran
     if (peer_str.slen >= (pj_ssize_t)sizeof peer)
         peer_str.slen = sizeof peer - 1;
     pj_strset(&message, (char *)text, (pj_size_t)length);
-    sh_event_push(kind, &call_id->id, port, &peer_str, &message);
+    sh_event_push(&(struct sh_event){.kind = kind, .call_id = &call_id->id, .number = port,
+                                     .text1 = &peer_str, .text2 = &message});
 }
 
 static pj_bool_t on_received(pjsip_rx_data *rdata)
