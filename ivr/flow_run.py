@@ -78,13 +78,14 @@ class FlowRun:
         """The last transfer that a bot or an operator asked for."""
         self.handover: Handover | None = None
         self.attempts: dict[str, Attempt] = {}
+        """Those with a verdict, by id."""
+        self.attempts_made = 0
         self.caller_left: Side | None = None
         """Who ended the caller's leg; None while it lives."""
         self.cancel_requested = False
         """The transfer was cancelled before anything was dialled."""
         self.announcement: asyncio.Task[None] | None = None
         """The accepted message of a transfer, while it is played."""
-        self._orders = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -144,8 +145,8 @@ class FlowRun:
 
     def next_attempt(self) -> str:
         """An id for the next attempt: `t1`, `t2` …"""
-        self._orders += 1
-        return f"t{self._orders}"
+        self.attempts_made += 1
+        return f"t{self.attempts_made}"
 
     def record(self, attempt: Attempt) -> None:
         """Take an attempt's verdict."""

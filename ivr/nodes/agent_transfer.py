@@ -30,8 +30,15 @@ RELEASE_LIMIT = 10.0
 a round trip), or left by the caller (a trunk's `bye_grace` is a second). Then it is cut off."""
 
 
+MAX_ATTEMPTS = 50
+"""In one call. More is a flow that retries for ever, and a phone that never stops ringing."""
+
+
 async def enter(node: AgentTransfer, run: FlowRun) -> Step:
     """One attempt to reach the target, followed by `next` or by the fallback."""
+    if run.attempts_made == MAX_ATTEMPTS:
+        message = f"{MAX_ATTEMPTS} transfers attempted: the flow runs in circles"
+        return End(EndReason.FAILED, message=message)
     attempt = await _attempt(node, run)
     if attempt.outcome.succeeded and attempt.method is Method.REFER:
         return End(EndReason.TRANSFERRED)

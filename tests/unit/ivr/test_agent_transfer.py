@@ -359,6 +359,15 @@ async def test_a_fault_during_the_message_ends_the_call_as_failed() -> None:
     assert scene.call.orders == []
 
 
+async def test_a_flow_that_retries_for_ever_ends_as_failed() -> None:
+    node = {**TRANSFER, "fallback": {"default": {"node": "hand"}}}
+    scene = Scene({"hand": node}, verdicts=[Verdict(Outcome.BUSY, 486)] * 51)
+    result = await scene.run()
+    assert result.end is EndReason.FAILED
+    assert result.message == "50 transfers attempted: the flow runs in circles"
+    assert len(result.attempts) == 50
+
+
 LOOKUPS = [
     ("handover.status", Verdict(Outcome.BUSY, 486), "error"),
     ("handover.status", Verdict(), "completed"),

@@ -72,36 +72,43 @@ def transfers(targets: st.SearchStrategy[str | None]) -> st.SearchStrategy[dict[
     )
 
 
-nodes = st.one_of(
-    st.fixed_dictionaries({"type": st.just("play"), "prompt": prompts, "next": node_names}),
-    st.fixed_dictionaries(
-        {
-            "type": st.just("bot"),
-            "bot": st.just("b"),
-            "transfer": st.dictionaries(
-                st.sampled_from(["default", *TARGETS]), st.just(TRANSFER), max_size=2
-            ),
-            "done": st.none() | node_names,
-            "error": node_names,
-        }
-    ),
-    transfers(st.none() | st.sampled_from(list(TARGETS))),
-    st.fixed_dictionaries(
-        {
-            "type": st.just("lookup"),
-            "on": st.just("handover.outcome"),
-            "cases": st.dictionaries(st.sampled_from(OUTCOMES), node_names, min_size=1),
-            "default": node_names,
-        }
-    ),
-    st.fixed_dictionaries({"type": st.just("goto"), "node": node_names}),
-    st.fixed_dictionaries({"type": st.just("goto"), "flow": st.just("main")}),
-    st.fixed_dictionaries({"type": st.just("hangup"), "prompt": maybe_prompts}),
+plays = st.fixed_dictionaries({"type": st.just("play"), "prompt": prompts, "next": node_names})
+bots = st.fixed_dictionaries(
+    {
+        "type": st.just("bot"),
+        "bot": st.just("b"),
+        "transfer": st.dictionaries(
+            st.sampled_from(["default", *TARGETS]), st.just(TRANSFER), max_size=2
+        ),
+        "done": st.none() | node_names,
+        "error": node_names,
+    }
 )
+to_anyone = transfers(st.none() | st.sampled_from(list(TARGETS)))
+lookups = st.fixed_dictionaries(
+    {
+        "type": st.just("lookup"),
+        "on": st.just("handover.outcome"),
+        "cases": st.dictionaries(st.sampled_from(OUTCOMES), node_names, min_size=1),
+        "default": node_names,
+    }
+)
+gotos = st.fixed_dictionaries({"type": st.just("goto"), "node": node_names}) | st.just(
+    {"type": "goto", "flow": "main"}
+)
+hangups = st.fixed_dictionaries({"type": st.just("hangup"), "prompt": maybe_prompts})
 
 flows = st.fixed_dictionaries(
-    {**dict.fromkeys(NODES, nodes), TRANSFER: transfers(st.none() | st.just("billing"))}
+    {
+        "n0": plays | bots | to_anyone,
+        "n1": bots,
+        "n2": to_anyone,
+        "n3": plays | lookups | gotos | bots,
+        "n4": hangups,
+        TRANSFER: transfers(st.none() | st.just("billing")),
+    }
 )
+"""Every type of node, and among them the ways that can go wrong more often than not."""
 
 exits: st.SearchStrategy[BotExit] = st.one_of(
     st.builds(BotTransfer, asked_targets, methods),
@@ -127,7 +134,7 @@ verdicts = st.builds(
     talks=st.booleans(),
 )
 
-steps = st.integers(min_value=1, max_value=40)
+steps = st.integers(min_value=1, max_value=16)
 MANY_TURNS = 200
 """Turns of the loop without any event: every twin waits for the caller, the agent or the bot."""
 
@@ -151,7 +158,7 @@ stories = st.builds(
     flow=flows,
     exits=st.lists(exits, max_size=6),
     verdicts=st.lists(verdicts, max_size=6),
-    decisions=st.lists(st.tuples(steps, decisions), max_size=4),
+    decisions=st.lists(st.tuples(steps, decisions), min_size=1, max_size=5),
     hang_up=st.none() | st.tuples(steps, st.sampled_from([Side.CALLER, Side.GATEWAY])),
     at_once=st.booleans(),
     shutdown=st.none() | steps,
