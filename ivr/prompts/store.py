@@ -9,13 +9,12 @@ from pathlib import Path
 import structlog
 
 from config.configuration import Configuration
-from config.document import Location
 from config.errors import ConfigError, Problem
 from config.flows import FilePrompt, Prompt, TextPrompt, Waiting
-from config.graph import prompts
 from ivr.prompts.cache import PromptCache
 from ivr.prompts.errors import PromptError
 from ivr.prompts.music import music
+from ivr.prompts.places import places_of_prompts, problems_at
 from ivr.prompts.recording import decode, read
 from ivr.prompts.ringback import ringback
 from ivr.prompts.tts import Synthesizer, synthesizer
@@ -117,7 +116,7 @@ class PromptStore:
             problem = self._configuration.problem(("data",), error.message, error.hint)
             raise ConfigError([problem]) from None
         problems: list[Problem] = []
-        places = self._places()
+        places = places_of_prompts(self._configuration)
         spoken = [prompt for prompt in places if not isinstance(prompt, FilePrompt)]
         engine = ""
         if spoken:
@@ -131,26 +130,12 @@ class PromptStore:
             if isinstance(audio, Pcm):
                 self._prepared[prompt] = audio
             else:
-                problems += [
-                    self._configuration.flow_problem(flow, location, audio.message, audio.hint)
-                    for flow, location in where
-                ]
+                problems += problems_at(self._configuration, where, audio)
         problems += await self._prepare_waiting()
         if problems:
             raise ConfigError(problems)
         await asyncio.to_thread(self._cache.keep_only, self._used)
         log.info("prompts ready", recorded=len(places) - len(spoken), spoken=len(spoken))
-
-    def _places(self) -> dict[Prompt, list[tuple[str, Location]]]:
-        """The prompts of all flows, each with the flows and locations where it is written."""
-        places: dict[Prompt, list[tuple[str, Location]]] = {}
-        for name, flow in self._configuration.flows.items():
-            for node_name, node in flow.nodes.items():
-                for location, prompt in prompts(node):
-                    inside = ("file",) if isinstance(prompt, FilePrompt) else ()
-                    place = (name, ("nodes", node_name, *location, *inside))
-                    places.setdefault(prompt, []).append(place)
-        return places
 
     async def _prepare_waiting(self) -> list[Problem]:
         country, file = self._settings.waiting.ringback_country, self._settings.waiting.music

@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from config.flows import FilePrompt, Flow, Prompt, TextPrompt, Waiting
 from config.settings import Settings
 from ivr.prompts import store as store_module
+from ivr.prompts.check import check_recordings
 from ivr.prompts.errors import PromptError
 from ivr.prompts.recording import decode
 from ivr.prompts.store import PromptStore
@@ -276,6 +277,20 @@ async def test_problems_name_the_place_the_reason_and_what_to_do(
         f"{flow}: nodes.start.prompt[1].file: {flows}/no.wav cannot be read: {missing}",
         f"{flow}: nodes.hand.fallback.486.prompt.file: {flows}/words.wav is no audio: {words}",
     ]
+
+
+def test_config_check_finds_recordings_that_cannot_be_played_and_writes_nothing(
+    tmp_path: Path, hello: Path
+) -> None:
+    cut = hello.with_name("cut.wav")
+    cut.write_bytes(hello.read_bytes()[:44])
+    nodes = hangup(["unspeakable", {"file": "hello.wav"}, {"file": "cut.wav"}])
+    loaded = configuration(tmp_path, nodes, waiting={"music": str(tmp_path / "missing.wav")})
+    silent, missing = check_recordings(loaded)
+    assert (silent.field, missing.field) == ("nodes.bye.prompt[2].file", "waiting.music")
+    assert silent.message == f"{cut} has no audio in it"
+    assert missing.message == f"{tmp_path}/missing.wav cannot be read: No such file or directory"
+    assert not (tmp_path / "data").exists()
 
 
 async def test_an_engine_that_cannot_speak_is_one_problem(tmp_path: Path) -> None:
