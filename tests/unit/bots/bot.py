@@ -9,6 +9,7 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 DEADLINE = 10.0
 """Seconds after which a test that waits for something has failed. No test is decided by it."""
@@ -66,7 +67,12 @@ class BotTwin:
     async def listen(self, subprotocol: str = "switchhook.v1", **options: Any) -> str:
         """Start listening; returns the URL."""
         server = await serve(
-            self._serve, "127.0.0.1", 0, subprotocols=[subprotocol], ping_interval=None, **options
+            self._serve,
+            "127.0.0.1",
+            0,
+            subprotocols=[Subprotocol(subprotocol)],
+            ping_interval=None,
+            **options,
         )
         self._servers.append(server)
         return f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/bot"

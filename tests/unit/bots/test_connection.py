@@ -252,6 +252,17 @@ class TestEnd:
             async with asyncio.timeout(DEADLINE):
                 await gone.wait()
 
+    async def test_a_bot_that_answers_no_ping_is_gone(
+        self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.bots.connect.PING_INTERVAL", 0.05)
+        async with deaf_server() as (url, gone):
+            await connect(gateway, url, {}, within=DEADLINE)
+            how = await gateway.end()
+            assert (how.code, how.fault) == (1001, False)
+            async with asyncio.timeout(DEADLINE):
+                await gone.wait()
+
 
 @contextlib.asynccontextmanager
 async def deaf_server() -> AsyncIterator[tuple[str, asyncio.Event]]:

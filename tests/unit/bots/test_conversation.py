@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -30,6 +30,8 @@ from sip.events import DtmfReceived, Event, HoldChanged, LegEnded, MediaQuality
 from sip.outcome import Handover, HandoverErrorReason, HandoverStatus, Method, Outcome, Side
 from tests.unit.bots.bot import DEADLINE, BotTwin, Connection
 from tests.unit.bots.caller import AudioTwin, LegTwin
+
+Result = TypeVar("Result")
 
 MUSIC = Pcm(bytes(1600), 8000)
 FRAME = bytes(range(160)) * 2
@@ -84,7 +86,7 @@ class Call:
                 return None
 
 
-async def bounded(result: Awaitable[Any]) -> Any:
+async def bounded(result: Awaitable[Result]) -> Result:
     async with asyncio.timeout(DEADLINE):
         return await result
 
