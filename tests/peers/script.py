@@ -126,8 +126,6 @@ class Script:
     ) -> Self:
         text = CRLF.join([line, *headers, "Content-Length: [len]", "", body or ""])
         retrans = f' retrans="{RETRANSMIT_MS}"' if retransmit else ""
-        if line.startswith("INVITE"):
-            retrans += ' start_rtd="1"'
         self._steps.append(f"<send{retrans}><![CDATA[\n{text}\n]]></send>")
         return self
 
@@ -189,6 +187,8 @@ class Caller(Script):
         `timed`: the time since the INVITE is measured.
         """
         timer = ' rtd="1"' if timed else ""
+        if timed:
+            self._steps[-1] = self._steps[-1].replace("<send", '<send start_rtd="1"', 1)
         self.hears_progress()
         self._steps.append(f'<recv response="200" rrs="true"{timer}/>')
         return self._request("ACK", (*self.dialog, "CSeq: 1 ACK", CONTACT), retransmit=False)

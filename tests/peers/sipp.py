@@ -7,6 +7,7 @@ import contextlib
 import csv
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,6 +51,7 @@ class Sipp:
         calls: int = 1,
         rate: int = 10,
         echo: bool = False,
+        fields: Sequence[str] = (),
         measure: bool = False,
         run_limit: float = RUN_LIMIT,
     ) -> Self:
@@ -66,6 +68,7 @@ class Sipp:
             calls: it ends after so many.
             rate: calls begun in a second.
             echo: send the audio back that it hears.
+            fields: `[field0]` of each call in turn.
             measure: keep counts and response times instead of every message.
             run_limit: seconds after which it gives up.
         """
@@ -82,6 +85,10 @@ class Sipp:
             *("-timeout", f"{round(run_limit)}s", "-timeout_error"),
             *("-trace_err", "-error_file", str(scenario.with_suffix(".err"))),
         ]
+        if fields:
+            rows = scenario.with_suffix(".fields")
+            rows.write_text("\n".join(["SEQUENTIAL", *fields, ""]))
+            arguments += ["-inf", str(rows)]
         if measure:
             arguments += ["-trace_stat", "-stf", str(scenario.with_suffix(".csv")), "-fd", "1"]
             arguments += ["-trace_rtt", "-rtt_freq", "100"]

@@ -1,0 +1,112 @@
+"""The callers' audio: one process that sends and receives the RTP of every call.
+
+SIPp does the signalling and names these ports in its offers. The gateway speaks first (silence
+from the bot's port), which tells where a call's audio goes. Calls are spread over the 20 ms, as
+real ones are.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+import time
+from array import array
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+from bench.numbered import SAMPLES, mulaw_frame, number_in_mulaw
+
+PTIME = 0.02
+SLOTS = 20
+"""A millisecond each."""
+
+_HEADER = struct.Struct("!BBHII")
+_PCMU = 0
+
+
+@dataclass
+class CallAudio:
+    """One call's frames as the caller saw them, by monotonic time."""
+
+    sent: array[float] = field(default_factory=lambda: array("d"))
+    """When each frame left; the index is its number since the beginning."""
+    numbers: array[int] = field(default_factory=lambda: array("i"))
+    times: array[float] = field(default_factory=lambda: array("d"))
+    damaged: int = 0
+
+
+def run(address: str, ports: list[int], pipe: Connection) -> None:
+    """The load's process: `ready`, `up` once every call has audio, then until told to `stop`;
+    then the calls' audio in the order of the ports."""
+    sockets = [_bind(address, port) for port in ports]
+    calls = [CallAudio() for _ in ports]
+    poll = select.epoll()
+    by_file = {}
+    for sock, call in zip(sockets, calls, strict=True):
+        poll.register(sock.fileno(), select.EPOLLIN)
+        by_file[sock.fileno()] = (sock, call)
+    pipe.send("ready")
+    slots: list[list[tuple[socket.socket, CallAudio]]] = [[] for _ in range(SLOTS)]
+    known: set[int] = set()
+    tick, due = 0, time.monotonic()
+    while not pipe.poll():
+        slot = tick % SLOTS
+        _send(slots[slot], tick // SLOTS)
+        tick += 1
+        due += PTIME / SLOTS
+        while True:
+            left = due - time.monotonic()
+            for file, _ in poll.poll(max(0.0, left)):
+                sock, call = by_file[file]
+                if file not in known:
+                    _meet(sock)
+                    known.add(file)
+                    slots[len(known) % SLOTS].append((sock, call))
+                    if len(known) == len(ports):
+                        pipe.send("up")
+                _receive(sock, call)
+            if left <= 0:
+                break
+    pipe.recv()
+    pipe.send(calls)
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((address, port))
+    sock.setblocking(False)
+    return sock
+
+
+def _meet(sock: socket.socket) -> None:
+    _, gateway = sock.recvfrom(2048, socket.MSG_PEEK)
+    sock.connect(gateway)
+
+
+def _send(calls: list[tuple[socket.socket, CallAudio]], frame: int) -> None:
+    if not calls:
+        return
+    header = _HEADER.pack(0x80, _PCMU, frame & 0xFFFF, frame * SAMPLES & 0xFFFFFFFF, 0x5357)
+    packets: dict[int, bytes] = {}
+    for sock, call in calls:
+        number = len(call.sent)
+        packet = packets.get(number)
+        if packet is None:
+            packet = packets[number] = header + mulaw_frame(number)
+        call.sent.append(time.monotonic())
+        sock.send(packet)
+
+
+def _receive(sock: socket.socket, call: CallAudio) -> None:
+    while True:
+        try:
+            packet = sock.recv(2048)
+        except BlockingIOError:
+            return
+        number = number_in_mulaw(packet[_HEADER.size :])
+        if number is None:
+            call.damaged += 1
+        else:
+            call.numbers.append(number)
+            call.times.append(time.monotonic())
