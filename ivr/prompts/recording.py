@@ -70,9 +70,7 @@ def decode(data: bytes, rate: int) -> Pcm:
     peak = np.abs(channels).max()
     if np.isnan(peak) or peak > LOUDEST:
         raise PromptError("has samples that are no sound", "Save it as WAV, PCM 16 bit")
-    samples = channels.mean(axis=1)
-    if source != rate:
-        samples = soxr.resample(samples, source, rate, quality="HQ")
+    samples = soxr.resample(channels.mean(axis=1), source, rate, quality="HQ")
     return Pcm(pcm16(samples), rate)
 
 

@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from config.flows import FilePrompt, Flow, Prompt, TextPrompt, Waiting
 from config.settings import Settings
 from ivr.prompts import store as store_module
+from ivr.prompts.cache import PromptCache
 from ivr.prompts.check import check_recordings
 from ivr.prompts.errors import PromptError
 from ivr.prompts.recording import decode
@@ -197,6 +198,11 @@ async def test_the_cache_knows_content_words_voice_engine_and_rate(
     names.append(await kept(file, Speaker()))
     assert all(len(each) == 1 for each in names)
     assert len(set.union(*names)) == len(names)
+
+
+def test_words_and_voice_are_not_mixed_up_in_the_cache(tmp_path: Path) -> None:
+    cache = PromptCache(tmp_path, 8000)
+    assert cache.key("speech", b"de", b"Hallo") != cache.key("speech", b"deH", b"allo")
 
 
 async def test_a_moved_recording_is_not_converted_again(tmp_path: Path, hello: Path) -> None:

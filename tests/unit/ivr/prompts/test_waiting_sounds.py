@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from ivr.prompts import music as music_module
 from ivr.prompts.music import music
 from ivr.prompts.ringback import ringback
 from tests.unit.ivr.prompts.sounds import Samples, rms, samples_of, strongest
@@ -49,6 +50,22 @@ def test_ringback_loops_without_a_click(country: Country) -> None:
     assert abs(samples[0] - samples[-1]) < 0.001
     steepest = 2 * np.pi * 480 / 8000 * np.abs(samples).max()
     assert biggest_step(samples) <= steepest
+
+
+@pytest.mark.parametrize("country", ["eu", "us", "uk"])
+def test_a_burst_of_ringback_swells_and_fades(country: Country) -> None:
+    samples = samples_of(ringback(country, 8000))
+    last = int(np.flatnonzero(samples)[-1])
+    loudest = np.abs(samples).max()
+    assert np.abs(samples[:8]).max() < loudest / 4
+    assert np.abs(samples[last - 8 : last]).max() < loudest / 4
+
+
+def test_a_note_of_the_music_swells_and_dies_away() -> None:
+    note = music_module._note(440, 8000)
+    loudest = np.abs(note).max()
+    assert np.abs(note[:40]).max() < loudest / 5
+    assert np.abs(note[-40:]).max() < loudest / 100
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 24_000])
