@@ -318,14 +318,10 @@ class SipAgent:
         if len(self._legs) >= self._settings.sip.max_calls:
             return evidence.conclude(Outcome.BLOCKED, reason="as many legs as max_calls allows")
         trunk = order.target.trunk or DIRECT
-        target_uri = uri
-        try:
-            if not self._has_next_hop(trunk):
-                target_uri = await with_address(parse_uri(uri))
-        except UnresolvedHost as error:
-            return evidence.conclude(Outcome.NETWORK_FAILURE, reason=str(error))
 
         async def dial() -> Leg:
+            known = self._has_next_hop(trunk)
+            target_uri = uri if known else await with_address(parse_uri(uri))
             return self._dial(caller, uri, target_uri, trunk, order.headers)
 
         return await by_invite(caller, order, dial, evidence)

@@ -172,7 +172,7 @@ class Handover:
         status, reason, message = HandoverStatus.COMPLETED, None, ""
         if not attempt.outcome.succeeded:
             message = attempt.reason or attempt.outcome.value.replace("_", " ")
-        if attempt.outcome is Outcome.CANCELLED:
+        if attempt.outcome in (Outcome.CANCELLED, Outcome.ABANDONED):
             status = HandoverStatus.CANCELLED
         elif attempt.outcome is Outcome.METHOD_UNSUPPORTED:
             status, reason = HandoverStatus.ERROR, HandoverErrorReason.UNSUPPORTED

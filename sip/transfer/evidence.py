@@ -50,6 +50,11 @@ class Evidence:
         self._verdict_ms = self._elapsed_ms()
         self.step("joined")
 
+    @property
+    def was_joined(self) -> bool:
+        """Whether caller and target heard each other."""
+        return self._joined_at is not None
+
     def conclude(
         self, outcome: Outcome, code: int | None = None, reason: str = "", timer: str | None = None
     ) -> Attempt:

@@ -13,12 +13,13 @@ from typing import Any
 from sip.events import Event, LegEnded, LegProgress, TransferJoined
 from sip.leg import Leg
 from sip.message import address
+from sip.names import UnresolvedHost
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Outcome, Side, classify
 from sip.transfer.evidence import Evidence
 
 Dial = Callable[[], Awaitable[Leg]]
-"""Sends the INVITE; the leg may already have failed."""
+"""Sends the INVITE; the leg may already have failed. Raises UnresolvedHost."""
 
 RING_TIMER = "ring"
 
@@ -32,21 +33,29 @@ async def by_invite(caller: Leg, order: TransferOrder, dial: Dial, evidence: Evi
     if order.waiting is not None:
         caller.audio.loop(order.waiting)
     target: Leg | None = None
+    cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    caller.cancel_requested = cancelled
     try:
         target = await dial()
         evidence.step("invite_sent")
         target.subscribe(lambda event: _note(event, evidence))
         if order.waiting is None:
             caller.audio.hear(target.audio)
-        if (failed := await _ring(caller, target, order, evidence)) is not None:
+        if (failed := await _ring(caller, target, order, cancelled, evidence)) is not None:
             return failed
         caller.audio.stop_loop()
         return await _talk(caller, target, evidence)
+    except UnresolvedHost as error:
+        return evidence.conclude(Outcome.NETWORK_FAILURE, reason=str(error))
     except asyncio.CancelledError:
-        gone = caller.gone
-        evidence.conclude(Outcome.ABANDONED if gone else Outcome.CANCELLED)
+        if evidence.was_joined:
+            evidence.bye_by = Side.GATEWAY
+            evidence.conclude(Outcome.CONNECTED, 200, "OK")
+        else:
+            evidence.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
         raise
     finally:
+        caller.cancel_requested = None
         caller.audio.stop_loop()
         caller.audio.part()
         if target is not None:
@@ -54,12 +63,13 @@ async def by_invite(caller: Leg, order: TransferOrder, dial: Dial, evidence: Evi
 
 
 async def _ring(
-    caller: Leg, target: Leg, order: TransferOrder, evidence: Evidence
+    caller: Leg,
+    target: Leg,
+    order: TransferOrder,
+    cancelled: asyncio.Future[None],
+    evidence: Evidence,
 ) -> Attempt | None:
     """Wait for the target's answer; the attempt if there is none."""
-    loop = asyncio.get_running_loop()
-    cancelled: asyncio.Future[None] = loop.create_future()
-    caller.cancel_requested = cancelled
     answered = asyncio.ensure_future(target.wait_confirmed())
     caller_left = asyncio.ensure_future(caller.wait_ended())
     try:

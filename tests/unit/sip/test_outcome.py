@@ -67,6 +67,7 @@ def test_every_outcome_rolls_up_to_one_handover_status(outcome: Outcome) -> None
         Outcome.CONNECTED: HandoverStatus.COMPLETED,
         Outcome.PRESUMED_CONNECTED: HandoverStatus.COMPLETED,
         Outcome.CANCELLED: HandoverStatus.CANCELLED,
+        Outcome.ABANDONED: HandoverStatus.CANCELLED,
     }.get(outcome, HandoverStatus.ERROR)
     assert handover.status is expected
     assert (handover.error_reason is not None) is (expected is HandoverStatus.ERROR)
