@@ -93,8 +93,9 @@ async def refer(stage: Stage, promises: Promises) -> Played:
     await call.press("2")
     asked = await stage.caller.expect("refer", call.name, within=STEP_LIMIT)
     incoming = await expert.expect("incoming", within=STEP_LIMIT)
-    await call.ended()
+    await call.event("transfer.ended")
     await asyncio.sleep(TALK)
+    await call.ended()
     await expert.send(HangUp(call=incoming.call))
     await expert.expect("recorded", incoming.call, within=STEP_LIMIT)
     referred = f"{call.name}-referred"
@@ -176,7 +177,7 @@ SCENES: dict[str, Scene] = {
     "5. BYE: handed back with headers": hand_back,
 }
 
-SORRY = 3.0
+SORRY = 2.5
 """Seconds of the bot's apology that the caller listens to."""
 _PARTNER = {"target": "partner"}
 

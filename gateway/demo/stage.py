@@ -104,8 +104,7 @@ class Call:
 
         async def known() -> bool:
             for state in ("live", "ended"):
-                answer = await self._api.get("/v1/calls", params={"state": state})
-                calls = CallList.model_validate_json(answer.content).calls
+                calls = CallList.model_validate_json(await self._ask(f"?state={state}")).calls
                 self._id = next((c.id for c in calls if c.sip_call_id == sip_call_id), "")
                 if self._id:
                     break
@@ -152,9 +151,7 @@ class Call:
 
     async def detail(self) -> CallDetail:
         """The call as the API shows it now."""
-        answer = await self._api.get(f"/v1/calls/{self._id}")
-        answer.raise_for_status()
-        return CallDetail.model_validate_json(answer.content)
+        return CallDetail.model_validate_json(await self._ask(f"/{self._id}"))
 
     async def record(self) -> tuple[EndedCall, list[TimelineEvent]]:
         """The stored record and the whole timeline, once the call is over."""
@@ -168,6 +165,14 @@ class Call:
 
         await until(stored, "the call's record", STEP_LIMIT)
         return ended[0]
+
+    async def _ask(self, what: str) -> bytes:
+        try:
+            answer = await self._api.get(f"/v1/calls{what}")
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise DemoError(f"the gateway's API does not answer: {error}") from None
+        return answer.content
 
 
 @asynccontextmanager
