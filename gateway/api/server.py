@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,8 +51,9 @@ class ApiServer(uvicorn.Server):
         try:
             listener = socket.create_server((self._address, self._port), backlog=BACKLOG)
         except OSError as error:
+            reason = os.strerror(error.errno or 0)
             raise ApiBindError(
-                f"cannot listen on {self._address}:{self._port} for the API: {error.strerror}"
+                f"cannot listen on {self._address}:{self._port} for the API: {reason}"
             ) from error
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
