@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Mapping
 from enum import StrEnum
@@ -18,6 +19,9 @@ and a bot that fell behind would hear the caller minutes late."""
 
 PING_INTERVAL = 10.0
 """Seconds without a frame from the bot until it is pinged, and as many for its pong."""
+
+_SILENT = logging.getLogger("switchhook.bots.picows")
+_SILENT.setLevel(logging.CRITICAL + 1)  # what picows finds wrong is told by `Peer.closed`
 
 
 class ConnectFailure(StrEnum):
@@ -69,6 +73,7 @@ async def connect(peer: Peer, url: str, headers: Mapping[str, str], within: floa
                 socket_factory=dial,
                 max_frame_size=MAX_MESSAGE,
                 max_redirects=0,
+                logger_name=_SILENT,
                 websocket_handshake_timeout=None,
                 enable_auto_ping=True,
                 auto_ping_idle_timeout=PING_INTERVAL,

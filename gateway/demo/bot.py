@@ -1,6 +1,6 @@
 """A bot in one file: it speaks with espeak-ng, understands digits, and hands the caller over.
 
-    python -m gateway.demo.bot --port 8765
+    python gateway/demo/bot.py --port 8765
 
 A WebSocket server of the protocol `switchhook.v1` (docs/bots.md) that imports nothing of the
 gateway: copy it to begin a bot of your own. `picows.websockets` has the interface of `websockets`;
@@ -144,5 +144,6 @@ if __name__ == "__main__":
     options.add_argument("--address", default="127.0.0.1")
     options.add_argument("--port", type=int, default=8765)
     chosen = options.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
     asyncio.run(main(chosen.address, chosen.port))

@@ -20,6 +20,7 @@ from config.configuration import Configuration
 from config.rules import destination_uri
 from config.uri import parse_uri
 from gateway.api.models import CallDetail, CallList, EndedCall, TimelineEvent
+from gateway.demo import bot
 from gateway.demo.configuration import lay_out
 from gateway.demo.programs import DemoError, running, switchhook, until
 from ivr.prompts.store import PromptStore
@@ -194,7 +195,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         await stack.enter_async_context(
             running(
                 "the bot",
-                (sys.executable, "-m", "gateway.demo.bot", "--port", str(port)),
+                (sys.executable, bot.__file__, "--port", str(port)),
                 bot_log,
                 lambda: asyncio.to_thread(_says, bot_log, "listening"),
                 START_LIMIT,
