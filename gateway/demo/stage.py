@@ -87,7 +87,7 @@ class Stage:
 
 
 class Call:
-    """One call of the caller: his telephone's side, and what the gateway's API knows of it."""
+    """One call: what the caller's telephone reports of it, and what the gateway's API knows."""
 
     def __init__(
         self, phone: Softphone, name: str, recording: Path, api: httpx.AsyncClient
