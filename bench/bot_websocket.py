@@ -15,10 +15,10 @@ import multiprocessing.connection
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import picows
 import uvloop
-import websockets
 import websockets.asyncio.client
 
 FRAME = bytes(range(160)) * 2
@@ -126,13 +126,14 @@ def main() -> None:
     print(f"{args.sessions} sessions, {args.seconds:g} s, 20 ms frames of {len(FRAME)} bytes")
     print(f"{'client':24}{'sent':>9}{'back':>9}{'us/frame':>10}{'% core/session':>16}")
     for name, run in (
-        (f"picows {picows.__version__}", with_picows),
-        (f"websockets {websockets.__version__}", with_websockets),
+        ("picows", with_picows),
+        ("websockets", with_websockets),
     ):
         cpu, sent, back = uvloop.run(run(port, args.sessions, args.seconds))
         per_frame = cpu / (sent + back) * 1e6
         per_session = cpu / args.seconds / args.sessions * 100
-        print(f"{name:24}{sent:>9}{back:>9}{per_frame:>10.2f}{per_session:>16.3f}")
+        client = f"{name} {version(name)}"
+        print(f"{client:24}{sent:>9}{back:>9}{per_frame:>10.2f}{per_session:>16.3f}")
     ours.send("end")
     server.join(5)
 
