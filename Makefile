@@ -33,8 +33,8 @@ lint: setup ## ruff, mypy and the layers' contracts
 	@$(BIN)/lint-imports
 
 bench: setup ## the figures of signalling and bot audio
-	@$(BIN)/python bench/signalling.py
-	@$(BIN)/python bench/bot_media.py
+	@$(BIN)/python -m bench.signalling
+	@$(BIN)/python -m bench.bot_media
 
 engine: $(VENV)/.created ## build PJSIP with sip/native and install it into .venv
 	@wheel=$$($(BIN)/python docker/pjsip/build.py); \
