@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import httpx
+
 from bench import echo_bot, rtp_load
 from bench.echo_bot import Arrivals
 from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
 from bench.sampling import Sample, sample, share
 from bench.table import Figure, percentile, report
-from tests.e2e.process import GatewayProcess
+from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
 from tests.peers.script import SDP, Caller
@@ -38,6 +40,14 @@ SETTLE = 5.0
 
 TAIL = 1.0
 """Seconds of the measured audio's end that are left out: it is still on its way."""
+
+COUNTERS = (
+    "switchhook_clock_ticks_total",
+    "switchhook_clock_late_ticks_total",
+    "switchhook_pump_rx_frames_total",
+    "switchhook_pump_rx_dropped_total",
+    "switchhook_pump_tx_underruns_total",
+)
 
 UP_LIMIT = 60.0
 """Seconds that the calls may take to be up, beyond what RATE takes."""
@@ -54,6 +64,8 @@ class Run:
     after: Sample
     bot: tuple[Sample, Sample]
     load: tuple[Sample, Sample]
+    counted: dict[str, float]
+    """What the gateway's own counters gained meanwhile."""
 
 
 def main() -> None:
@@ -101,9 +113,12 @@ async def measure(folder: Path, calls: int, seconds: float) -> Run:
             await asyncio.sleep(SETTLE)
             assert bot.pid is not None
             assert load.pid is not None
-            before, *others = (sample(pid) for pid in (gateway.pid, bot.pid, load.pid))
+            pids = (gateway.pid, bot.pid, load.pid)
+            counters = await read(world)
+            before, *others = (sample(pid) for pid in pids)
             await asyncio.sleep(seconds)
-            after, *later = (sample(pid) for pid in (gateway.pid, bot.pid, load.pid))
+            after, *later = (sample(pid) for pid in pids)
+            counted = {name: now - counters[name] for name, now in (await read(world)).items()}
         finally:
             await sipp.stop()
         load_pipe.send("stop")
@@ -115,7 +130,14 @@ async def measure(folder: Path, calls: int, seconds: float) -> Run:
             process.terminate()
             process.join()
     bots, loads = zip(others, later, strict=True)
-    return Run(audio, arrivals, idle, before, after, bots, loads)
+    return Run(audio, arrivals, idle, before, after, bots, loads, counted)
+
+
+async def read(world: World) -> dict[str, float]:
+    """The gateway's counters of the media."""
+    async with httpx.AsyncClient(base_url=world.api) as client:
+        samples = await Api(client).metrics()
+    return {name: samples[name] for name in COUNTERS}
 
 
 async def signal(folder: Path, world: World, ports: list[int], seconds: float) -> Sipp:
@@ -165,6 +187,7 @@ def figures(run: Run) -> list[Figure]:
         Figure("bot to caller, p95", percentile(back, 95) * 1000, "ms", 45),
         Figure("memory per call", (run.after.memory - run.idle.memory) / calls / 1000, "KB", 300),
         Figure("threads", run.after.threads),
+        *(Figure(name, count) for name, count in run.counted.items()),
     ]
 
 

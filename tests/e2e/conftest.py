@@ -125,7 +125,9 @@ def world(gateway: GatewayProcess) -> World:
 async def api(gateway: GatewayProcess) -> AsyncIterator[Api]:
     """The shared gateway's control API."""
     async with httpx.AsyncClient(base_url=gateway.world.api) as client:
-        yield Api(client)
+        api = Api(client)
+        await api.begin()
+        yield api
 
 
 @pytest_asyncio.fixture

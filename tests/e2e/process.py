@@ -132,6 +132,11 @@ class Api:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
+        self._earlier: set[str] = set()
+
+    async def begin(self) -> None:
+        """From here on `record` means calls that end later."""
+        self._earlier = {call["id"] for call in await self.ended()}
 
     async def live(self) -> list[dict[str, Any]]:
         """Calls in progress."""
@@ -143,17 +148,16 @@ class Api:
         await network.until(self._one_lives, "one call is in progress", within=5)
         return (await self.live())[0]
 
-    async def record(self, sip_call_id: str | None = None, within: float = 10) -> dict[str, Any]:
-        """The record of the call that ended last, or of the one with this Call-ID; with its
-        `timeline`."""
+    async def record(self, within: float = 10) -> dict[str, Any]:
+        """The record of the one call that has ended since `begin`, with its `timeline`."""
         found: list[dict[str, Any]] = []
 
         async def stored() -> bool:
-            ended = (await self._get("/v1/calls", state="ended"))["calls"]
-            found[:] = [c for c in ended if sip_call_id in (None, c["sip_call_id"])]
+            found[:] = [call for call in await self.ended() if call["id"] not in self._earlier]
             return bool(found)
 
         await network.until(stored, "the call's record is stored", within)
+        assert len(found) == 1, found
         detail = await self._get(f"/v1/calls/{found[0]['id']}")
         return {**detail["call"], "timeline": detail["timeline"]}
 

@@ -111,7 +111,7 @@ class TestDecisions:
         await call(world, caller, bot)
         live = await api.only_call()
         await hang_up(caller)
-        await api.record(live["sip_call_id"])
+        await api.record()
         assert (await api.decide(live["id"], "hangup")).status_code == 410
 
 

@@ -16,6 +16,9 @@ RANGE_PORTS = range(10_000, 28_000)
 SINGLE_PORTS = range(28_000, 32_000)
 """Below the ports that the kernel hands out by itself: a free one stays free until it is taken."""
 
+_given: set[int] = set()
+"""Handed out by this process already: not every user has taken its port by the next call."""
+
 _TRIES = 50
 
 
@@ -38,15 +41,18 @@ async def until(holds: Callable[[], bool | Awaitable[bool]], what: str, within: 
 
 
 def free_port(address: str) -> int:
-    """A port of this address that is free for UDP and TCP now."""
+    """A port of this address that is free for UDP and TCP now, another one each time."""
     for _ in range(_TRIES):
         port = random.choice(SINGLE_PORTS)
+        if port in _given:
+            continue
         with ExitStack() as held:
             try:
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                     held.enter_context(socket.socket(socket.AF_INET, kind)).bind((address, port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise AssertionError(f"no free port on {address}")
 

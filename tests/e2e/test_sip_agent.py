@@ -1,0 +1,216 @@
+"""The SIP agent by itself, in this process, with a softphone as its trunk: what a leg promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from config.settings import Settings
+from config.targets import Reach, Target
+from sip.agent import SipAgent
+from sip.errors import BindError, CallEnded, EngineError
+from sip.events import (
+    Direction,
+    Event,
+    HoldChanged,
+    LegAnswered,
+    LegEnded,
+    LegStarted,
+    MediaStarted,
+    SipMessage,
+)
+from sip.leg import Leg
+from sip.order import TransferOrder
+from sip.outcome import Attempt, Method, Outcome, Side
+from sip.softphone.commands import Dial, HangUp, Hold, Resume
+from sip.softphone.driver import Softphone
+from tests.peers import network
+
+GATEWAY, CARRIER, ELSEWHERE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+LIMIT = 10.0
+
+
+@dataclass
+class Call:
+    """A caller's leg and the telephone at its other end."""
+
+    leg: Leg
+    phone: Softphone
+    agent: SipAgent
+
+
+def settings(port: int) -> Settings:
+    first, last = network.free_udp_range(GATEWAY, 64)
+    return Settings.model_validate(
+        {
+            "sip": {
+                "listen": [{"address": GATEWAY, "port": port}],
+                "rtp": {"address": GATEWAY, "first_port": first, "last_port": last},
+                "max_calls": 4,
+            },
+            "trunks": {"carrier": {"sources": [f"{CARRIER}/32"], "routes": [{"flow": "any"}]}},
+        }
+    )
+
+
+@pytest.fixture
+async def call() -> AsyncIterator[Call]:
+    """A call that has arrived and is not answered yet."""
+    port = network.free_port(GATEWAY)
+    agent = SipAgent(settings(port))
+    await agent.start()
+    async with await Softphone.start(CARRIER, name="caller") as phone:
+        await phone.send(
+            Dial(call="a", to=f"sip:100@{GATEWAY}:{port}", tone=440, headers={"X-Ticket": "7"})
+        )
+        async with asyncio.timeout(LIMIT):
+            leg = await anext(agent.inbound())
+        yield Call(leg, phone, agent)
+        await agent.stop()
+        assert dict(agent.legs) == {}
+
+
+async def until(leg: Leg, wanted: type[Event]) -> Event:
+    async with asyncio.timeout(LIMIT):
+        async for event in leg.events():
+            if isinstance(event, wanted):
+                return event
+    raise AssertionError(f"the leg ended without {wanted.name}")
+
+
+async def test_a_leg_tells_who_calls_whom(call: Call) -> None:
+    info = call.leg.info
+    assert (info.direction, info.trunk, info.flow) == (Direction.RECEIVED, "carrier", "any")
+    assert (info.caller, info.number) == ("caller", "100")
+    assert info.headers == {"X-Ticket": "7"}
+    assert info.source.startswith(f"{CARRIER}:")
+
+
+@pytest.mark.parametrize("code", [180, 183])
+async def test_ringing_is_heard_of_before_the_answer(call: Call, code: int) -> None:
+    call.leg.ring(code)
+    assert (await call.phone.expect("early", "a"))["code"] == code
+    await call.leg.answer()
+    await call.phone.expect("confirmed", "a")
+    assert call.leg.answered
+
+
+async def test_a_refusal_carries_code_reason_and_headers(call: Call) -> None:
+    call.leg.reject(480, "Closed today", [("X-Why", "holiday"), ("Retry-After", "3600")])
+    refused = await call.phone.expect("disconnected", "a")
+    assert (refused["code"], refused["reason"]) == (480, "Closed today")
+    assert refused.headers["X-Why"] == "holiday"
+    assert refused.headers["Retry-After"] == "3600"
+    ended = await call.leg.wait_ended()
+    assert (ended.code, ended.by) == (480, Side.GATEWAY)
+
+
+async def test_hanging_up_before_the_answer_declines(call: Call) -> None:
+    await call.leg.hangup({"X-By": "us"})
+    refused = await call.phone.expect("disconnected", "a")
+    assert (refused["code"], refused.headers["X-By"]) == (603, "us")
+
+
+async def test_digits_reach_the_peer_even_where_nobody_speaks(call: Call) -> None:
+    """RFC 4733 needs the RTP clock to run."""
+    await call.leg.answer()
+    await call.phone.expect("confirmed", "a")
+    await call.leg.send_dtmf("19*#")
+    for digit in "19*#":
+        assert (await call.phone.expect("dtmf", "a"))["digit"] == digit
+
+
+async def test_hold_and_resume_are_seen(call: Call) -> None:
+    """RFC 3264 section 8.4."""
+    await call.leg.answer()
+    await call.phone.expect("confirmed", "a")
+    held: asyncio.Queue[bool] = asyncio.Queue()
+    call.leg.subscribe(lambda e: held.put_nowait(e.held) if isinstance(e, HoldChanged) else None)
+    async with asyncio.timeout(LIMIT):
+        await call.phone.send(Hold(call="a"))
+        assert await held.get() is True
+        assert call.leg.held
+        await call.phone.send(Resume(call="a"))
+        assert await held.get() is False
+    assert not call.leg.held
+
+
+async def test_the_stream_of_events_tells_a_call_from_invite_to_end(call: Call) -> None:
+    await call.leg.answer()
+    await call.phone.expect("confirmed", "a")
+    await until(call.leg, MediaStarted)
+    await call.phone.send(HangUp(call="a", headers={"Reason": "Q.850;cause=16"}))
+    async with asyncio.timeout(LIMIT):
+        events = [event async for event in call.leg.events()]
+    assert isinstance(events[0], LegStarted)
+    assert any(isinstance(event, LegAnswered) for event in events)
+    messages = [event for event in events if isinstance(event, SipMessage)]
+    assert messages[0].text.startswith("INVITE sip:100@")
+    assert any("Q.850;cause=16" in message.text for message in messages)
+    ended = events[-1]
+    assert isinstance(ended, LegEnded)
+    assert (ended.code, ended.by) == (200, Side.CALLER)
+    assert ended.media.codec in ("PCMU/8000", "PCMA/8000")
+    assert ended.media.tx_packets > 0
+
+
+async def test_nothing_can_be_asked_of_a_leg_that_has_ended(call: Call) -> None:
+    call.leg.reject(486)
+    await call.leg.wait_ended()
+    with pytest.raises(CallEnded, match="the caller leg has ended"):
+        await call.leg.answer()
+    with pytest.raises(CallEnded):
+        await call.leg.send_dtmf("1")
+    with pytest.raises(CallEnded):
+        call.leg.open_audio(8000)
+
+
+def order(destination: str, method: Method = Method.INVITE) -> TransferOrder:
+    kind = Reach.INTERNAL if method is Method.INVITE else Reach.EXTERNAL
+    target = Target.model_validate({"kind": kind, "destination": destination})
+    return TransferOrder("t1", "asked", target, method, 5.0, None)
+
+
+async def transfer(call: Call, asked: TransferOrder) -> Attempt:
+    async with asyncio.timeout(LIMIT):
+        return await call.leg.transfer(asked)
+
+
+@pytest.mark.parametrize("method", [Method.INVITE, Method.REFER, Method.BYE])
+async def test_a_destination_outside_the_rules_is_blocked_and_nothing_leaves(
+    call: Call, method: Method
+) -> None:
+    await call.leg.answer()
+    sent: list[str] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, SipMessage) and event.direction is Direction.SENT:
+            sent.append(event.text)
+
+    async with await Softphone.start(ELSEWHERE, name="premium") as premium:
+        call.leg.subscribe(note)
+        before = len(sent)
+        attempt = await transfer(call, order(premium.uri, method))
+        assert attempt.outcome is Outcome.BLOCKED
+        assert "matches nothing of `allow`" in attempt.reason
+        assert len(sent) == before
+        assert [report.event for report in premium.history] == ["ready"]
+    assert not call.leg.gone
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    port = network.free_port(GATEWAY)
+    wanted = settings(port)
+    async with await Softphone.start(GATEWAY, port, name="taken"):
+        with pytest.raises(BindError, match=f"cannot listen on udp {GATEWAY}:{port}"):
+            await SipAgent(wanted).start()
+
+
+async def test_a_trunk_whose_host_has_no_address_is_named() -> None:
+    wanted = settings(network.free_port(GATEWAY)).model_dump(mode="json", exclude_defaults=True)
+    wanted["trunks"]["carrier"]["proxy"] = "sip:nowhere.invalid"
+    with pytest.raises(EngineError, match=r"trunk carrier: nowhere\.invalid"):
+        await SipAgent(Settings.model_validate(wanted)).start()
