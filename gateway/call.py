@@ -169,7 +169,7 @@ class CallSession:
             ended_at=self.timeline.now(),
             flow=info.flow,
             path=result.path,
-            disposition=disposition(result),
+            disposition=disposition(result, answered=self.answered_at is not None),
             end=result.end,
             message=result.message,
             attempts=result.attempts,

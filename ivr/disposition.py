@@ -6,6 +6,7 @@ The first row that fits decides:
 | --- | --- |
 | an attempt by `bye` succeeded | `handed_back` |
 | any other attempt succeeded, `presumed_connected` included | `transferred` |
+| the caller gave up before the answer | `abandoned` |
 | the caller hung up between a transfer's order and its verdict | `abandoned` |
 | the flow failed, or the gateway stopped under it | `failed` |
 | a transfer failed and none came after it that was cancelled | `failed` |
@@ -33,13 +34,20 @@ class Disposition(StrEnum):
     FAILED = "failed"
 
 
-def disposition(result: FlowResult) -> Disposition:
-    """The disposition of a finished flow, by the table above."""
+def disposition(result: FlowResult, *, answered: bool = True) -> Disposition:
+    """The disposition of a finished flow, by the table above.
+
+    Args:
+        result: what the flow came to.
+        answered: whether the caller's leg was ever answered.
+    """
     reached = [attempt for attempt in result.attempts if attempt.outcome.succeeded]
     if any(attempt.method is Method.BYE for attempt in reached):
         return Disposition.HANDED_BACK
     if reached:
         return Disposition.TRANSFERRED
+    if not answered and result.end is EndReason.CALLER_HANGUP:
+        return Disposition.ABANDONED
     last = result.handover.outcome if result.handover else None
     if last is Outcome.ABANDONED:
         return Disposition.ABANDONED

@@ -253,13 +253,12 @@ class SipAgent:
         self._engine.post(partial(self._route, leg))
 
     def _route(self, leg: Leg) -> None:
-        if leg.gone:
-            return
         if leg.info.flow:
-            self._arrived.put_nowait(leg)
+            self._arrived.put_nowait(leg)  # also when its caller gave up: it leaves a record
             return
         log.warning("no route", trunk=leg.info.trunk, number=leg.info.number, to=leg.info.to_uri)
-        leg.reject(404)
+        if not leg.gone:
+            leg.reject(404)
 
     def _new_leg(self, leg_id: str, label: str, info: LegInfo) -> Leg:
         leg = Leg(

@@ -112,6 +112,14 @@ async def test_the_state_follows_the_call() -> None:
     assert session.state is CallState.ENDING
 
 
+async def test_a_caller_who_gave_up_at_once_leaves_a_record_too() -> None:
+    scene = Scene()
+    scene.leg.hang_up()
+    record = await scene.run()
+    assert (record.end, record.answered_at) == (EndReason.CALLER_HANGUP, None)
+    assert record.disposition is Disposition.ABANDONED
+
+
 async def test_an_operator_decides() -> None:
     scene = Scene()
     scene.on("play Welcome", lambda: scene.session.decide(GotoDecision("bye")))

@@ -85,3 +85,9 @@ def test_every_result_has_a_disposition(end: EndReason, outcome: Outcome | None)
     done = attempts(*([] if outcome is None else [(INVITE, outcome)]))
     handover = Handover.of(done[-1]) if done else None
     assert disposition(FlowResult((), end, handover, done)) in Disposition
+
+
+def test_a_caller_who_gives_up_before_the_answer_has_abandoned_the_call() -> None:
+    result = FlowResult(("talk",), EndReason.CALLER_HANGUP, None, ())
+    assert disposition(result, answered=False) is ABANDONED
+    assert disposition(result) is CONTAINED
