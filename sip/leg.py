@@ -302,7 +302,7 @@ class Leg:
         if held != self.held:
             self.held = held
             self.emit(HoldChanged(self.label, held))
-        if not self._audible.done() and (self.answered or self._answering):
+        if not self._audible.done():
             self._audible.set_result(None)
 
     def _disconnect(self, code: int, reason: str) -> None:
