@@ -97,11 +97,20 @@ def _bot_url(url: str) -> str:
 
 
 def _database_url(url: str) -> str:
-    if not url.startswith("sqlite+aiosqlite:///"):
+    if url.startswith("sqlite+aiosqlite:///"):
+        return url
+    if not url.startswith("postgresql+asyncpg://"):
         raise InvalidValue(
-            "is not the URL of an SQLite database",
-            "Write `sqlite+aiosqlite:////absolute/path`, or leave it out",
+            "is not the URL of a database",
+            "Write `sqlite+aiosqlite:////absolute/path` or `postgresql+asyncpg://user@host/name`, "
+            "or leave it out",
         )
+    try:
+        password = urlsplit(url).password
+    except ValueError:  # an unfinished IPv6 address
+        raise InvalidValue("is not a URL") from None
+    if password is not None:
+        raise InvalidValue("carries a password", "Set PGPASSWORD, or write it into ~/.pgpass")
     return url
 
 
@@ -347,7 +356,7 @@ class Settings(Strict):
     data: FilePath = Field(default=Path("data"), validate_default=True)
     """Folder of the database and the prompt cache, relative to this file."""
     database: Annotated[str, AfterValidator(_database_url)] | None = None
-    """SQLAlchemy URL of an SQLite file; default: one in `data`."""
+    """SQLAlchemy URL of an SQLite file or a PostgreSQL database; default: SQLite in `data`."""
     flows: FilePath = Field(default=Path("flows"), validate_default=True)
     """Folder of the flow files (`*.yaml`), relative to this file."""
     sip: Sip

@@ -296,7 +296,10 @@ async def _fetch(configuration: Configuration, prefix: str) -> CallDetail | None
 async def _records(configuration: Configuration) -> AsyncIterator[CallStore | None]:
     """The database to read; None where no call has been recorded yet."""
     settings = configuration.settings
-    store = CallStore(settings.database or default_url(settings.data))
+    try:
+        store = CallStore(settings.database or default_url(settings.data))
+    except GatewayError as error:
+        _fail(str(error))
     if store.file is not None and not store.file.exists():
         yield None
         return

@@ -23,6 +23,7 @@ from sqlalchemy import (
     event,
     insert,
     inspect,
+    make_url,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -78,8 +79,18 @@ def default_url(data: Path) -> str:
 
 
 def open_engine(url: str) -> AsyncEngine:
-    """Connections to a database, made when they are needed."""
-    engine = create_async_engine(url, json_serializer=lambda value: encode(value).decode())
+    """Connections to a database, made when they are needed.
+
+    Raises:
+        StoreError: the database's driver is not installed.
+    """
+    try:
+        engine = create_async_engine(url, json_serializer=lambda value: encode(value).decode())
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"database {make_url(url)}: {error.name} is not installed: "
+            "`pip install 'switchhook[postgres]'`"
+        ) from error
     if engine.dialect.name == "sqlite":
         _tune_sqlite(engine.sync_engine)
     return engine

@@ -101,7 +101,13 @@ def _detail(name: str, fields: dict[str, Any]) -> str:
 
 def _plain(fields: Mapping[str, object]) -> str:
     known = ((key, value) for key, value in fields.items() if value not in (None, "", {}, []))
-    return " ".join(f"{key}={value}" for key, value in known)
+    return " ".join(f"{key}={_value(value)}" for key, value in known)
+
+
+def _value(value: object) -> str:
+    """A value as one word: quoted, where it has blanks."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f'"{text}"' if " " in text else text
 
 
 def _shortened(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -231,6 +232,13 @@ class TestSchema:
         with pytest.raises(StoreError, match="not Switchhook's"):
             await store.open()
         await store.close()
+
+    async def test_a_driver_that_is_not_installed_is_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "asyncpg", None)
+        with pytest.raises(StoreError, match=r"asyncpg is not installed: .*switchhook\[postgres"):
+            CallStore("postgresql+asyncpg://db/calls")
 
     async def test_a_file_that_is_no_database_is_refused(self, garbage: Path) -> None:
         store = CallStore(default_url(garbage.parent))
