@@ -28,6 +28,44 @@ static pj_str_t as_pj_str(const char *text, Py_ssize_t length)
     return result;
 }
 
+static bool as_int(PyObject *value, int *out)
+{
+    long number = PyLong_AsLong(value);
+
+    *out = (int)number;
+    return number != -1 || !PyErr_Occurred();
+}
+
+static bool as_unsigned(PyObject *value, unsigned *out)
+{
+    unsigned long number = PyLong_AsUnsignedLong(value);
+
+    *out = (unsigned)number;
+    return number != (unsigned long)-1 || !PyErr_Occurred();
+}
+
+/* Open a port at a rate: (id, slot). */
+static PyObject *open_port(PyObject *rate, pj_status_t (*open)(unsigned, unsigned *, int *),
+                           const char *doing)
+{
+    unsigned value, id;
+    pj_status_t status;
+    int slot;
+
+    if (!as_unsigned(rate, &value))
+        return NULL;
+    status = open(value, &id, &slot);
+    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot) : sh_raise(status, doing);
+}
+
+/* Do something to the port with this id. */
+static PyObject *with_port(PyObject *id, pj_status_t (*work)(unsigned), const char *doing)
+{
+    unsigned value;
+
+    return as_unsigned(id, &value) ? none_or_raise(work(value), doing) : NULL;
+}
+
 static PyObject *facts(PyObject *self, PyObject *unused)
 {
     (void)self, (void)unused;
@@ -104,12 +142,12 @@ static PyObject *gate_counters(PyObject *self, PyObject *unused)
 
 static PyObject *rtp_port_choose(PyObject *self, PyObject *account)
 {
-    long id = PyLong_AsLong(account);
+    int id;
 
     (void)self;
-    if (id == -1 && PyErr_Occurred())
+    if (!as_int(account, &id))
         return NULL;
-    sh_rtp_port_choose((int)id);
+    sh_rtp_port_choose(id);
     Py_RETURN_NONE;
 }
 
@@ -154,21 +192,21 @@ static PyObject *refer_send(PyObject *self, PyObject *args)
 
 static PyObject *call_slot(PyObject *self, PyObject *id)
 {
-    long call = PyLong_AsLong(id);
+    int call;
 
     (void)self;
-    return call == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(sh_call_slot((int)call));
+    return as_int(id, &call) ? PyLong_FromLong(sh_call_slot(call)) : NULL;
 }
 
 static PyObject *call_id(PyObject *self, PyObject *id)
 {
-    long call = PyLong_AsLong(id);
     pjsip_dialog *dlg;
+    int call;
 
     (void)self;
-    if (call == -1 && PyErr_Occurred())
+    if (!as_int(id, &call))
         return NULL;
-    dlg = sh_call_dialog((int)call);
+    dlg = sh_call_dialog(call);
     return PyUnicode_DecodeUTF8(dlg ? dlg->call_id->id.ptr : "", dlg ? dlg->call_id->id.slen : 0,
                                 "replace");
 }
@@ -219,26 +257,14 @@ static PyObject *clock_counters(PyObject *self, PyObject *unused)
 
 static PyObject *pump_open(PyObject *self, PyObject *rate)
 {
-    unsigned long value = PyLong_AsUnsignedLong(rate);
-    unsigned id;
-    int slot;
-    pj_status_t status;
-
     (void)self;
-    if (PyErr_Occurred())
-        return NULL;
-    status = sh_pump_open((unsigned)value, &id, &slot);
-    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot)
-                                : sh_raise(status, "opening bot audio");
+    return open_port(rate, sh_pump_open, "opening bot audio");
 }
 
 static PyObject *pump_close(PyObject *self, PyObject *id)
 {
-    unsigned long value = PyLong_AsUnsignedLong(id);
-
     (void)self;
-    return PyErr_Occurred() ? NULL
-                            : none_or_raise(sh_pump_close((unsigned)value), "closing bot audio");
+    return with_port(id, sh_pump_close, "closing bot audio");
 }
 
 static PyObject *pump_read(PyObject *self, PyObject *target)
@@ -270,19 +296,16 @@ static PyObject *pump_write(PyObject *self, PyObject *args)
 
 static PyObject *pump_clear(PyObject *self, PyObject *id)
 {
-    unsigned long value = PyLong_AsUnsignedLong(id);
-
     (void)self;
-    return PyErr_Occurred() ? NULL
-                            : none_or_raise(sh_pump_clear((unsigned)value), "clearing bot audio");
+    return with_port(id, sh_pump_clear, "clearing bot audio");
 }
 
 static PyObject *pump_state(PyObject *self, PyObject *id)
 {
-    unsigned long value = PyLong_AsUnsignedLong(id);
+    unsigned value;
 
     (void)self;
-    return PyErr_Occurred() ? NULL : sh_pump_state((unsigned)value);
+    return as_unsigned(id, &value) ? sh_pump_state(value) : NULL;
 }
 
 static const char sound_capsule[] = "switchhook.sound";
@@ -307,26 +330,14 @@ static PyObject *sound_load(PyObject *self, PyObject *samples)
 
 static PyObject *player_open(PyObject *self, PyObject *rate)
 {
-    unsigned long value = PyLong_AsUnsignedLong(rate);
-    unsigned id;
-    int slot;
-    pj_status_t status;
-
     (void)self;
-    if (PyErr_Occurred())
-        return NULL;
-    status = sh_player_open((unsigned)value, &id, &slot);
-    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot)
-                                : sh_raise(status, "opening a player");
+    return open_port(rate, sh_player_open, "opening a player");
 }
 
 static PyObject *player_close(PyObject *self, PyObject *id)
 {
-    unsigned long value = PyLong_AsUnsignedLong(id);
-
     (void)self;
-    return PyErr_Occurred() ? NULL
-                            : none_or_raise(sh_player_close((unsigned)value), "closing a player");
+    return with_port(id, sh_player_close, "closing a player");
 }
 
 static PyObject *player_play(PyObject *self, PyObject *args)
@@ -349,11 +360,8 @@ static PyObject *player_play(PyObject *self, PyObject *args)
 
 static PyObject *player_stop(PyObject *self, PyObject *id)
 {
-    unsigned long value = PyLong_AsUnsignedLong(id);
-
     (void)self;
-    return PyErr_Occurred() ? NULL
-                            : none_or_raise(sh_player_stop((unsigned)value), "stopping a player");
+    return with_port(id, sh_player_stop, "stopping a player");
 }
 
 static PyObject *player_finished(PyObject *self, PyObject *unused)
