@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from config.settings import Settings
 from gateway.bots import caller
 from ivr.ports import CallerCall
 from sip.events import Direction, LegEnded
@@ -49,6 +48,26 @@ class CallerLeg(CallerCall, caller.CallerLeg, Protocol):
         """Return when the leg is gone."""
 
 
+class Registration(Protocol):
+    """How a trunk stands with its provider (sip.agent.RegistrationState)."""
+
+    @property
+    def trunk(self) -> str:
+        """Its name."""
+
+    @property
+    def code(self) -> int:
+        """SIP status of the last answer; 0: none yet."""
+
+    @property
+    def reason(self) -> str:
+        """Its reason phrase."""
+
+    @property
+    def expires(self) -> int:
+        """Seconds granted; 0: not registered."""
+
+
 class Agent(Protocol):
     """One SIP endpoint: its calls come out of `inbound`."""
 
@@ -64,8 +83,8 @@ class Agent(Protocol):
     async def stop(self) -> None:
         """End what is left, and stop listening."""
 
+    def registrations(self) -> Sequence[Registration]:
+        """The trunks that register, and how they stand."""
+
     def counters(self) -> object:
         """A frozen dataclass of ints (sip.agent.Counters)."""
-
-
-AgentFactory = Callable[[Settings], Agent]

@@ -315,7 +315,8 @@ async def _records(configuration: Configuration) -> AsyncIterator[CallStore | No
 def _table(listed: Sequence[LiveCall | EndedCall]) -> Table:
     table = Table(box=None, pad_edge=False)
     for title in TITLES:
-        table.add_column(title, no_wrap=True, justify="right" if title == "duration" else "left")
+        right, long = title == "duration", title in ("transfers", "path")
+        table.add_column(title, no_wrap=not long, justify="right" if right else "left")
     for one in listed:
         table.add_row(*map(Text, _cells(one)))
     return table

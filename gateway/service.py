@@ -102,12 +102,16 @@ class Gateway:
 
     def readiness(self) -> Readiness:
         """Whether new calls are taken, and what an operator should know."""
-        problem = self.store.problem
-        return Readiness(
-            ready=self.stage is Stage.SERVING,
-            reasons=[] if self.stage is Stage.SERVING else [self.stage.value],
-            warnings=[] if problem is None else [f"records are not being written: {problem}"],
-        )
+        serving = self.stage is Stage.SERVING
+        warnings = [
+            f"trunk {trunk.trunk} is not registered: {trunk.code or 'no answer yet'} {trunk.reason}"
+            for trunk in self._agent.registrations()
+            if not trunk.expires
+        ]
+        if self.store.problem is not None:
+            warnings.append(f"records are not being written: {self.store.problem}")
+        reasons = [] if serving else [self.stage.value]
+        return Readiness(ready=serving, reasons=reasons, warnings=warnings)
 
     async def run(self) -> None:
         """Start, serve until a signal, drain, stop.

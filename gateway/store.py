@@ -148,7 +148,8 @@ class CallStore:
         if filter_.since is not None:
             query = query.where(calls.c.started_ms >= round(filter_.since * 1000))
         async with self._engine.connect() as connection:
-            return [to_record(row) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).all()
+        return await asyncio.to_thread(lambda: [to_record(row) for row in rows])
 
     async def fetch(self, prefix: str) -> FinishedCall | None:
         """The call whose id is, or alone begins with, `prefix`.
@@ -160,7 +161,8 @@ class CallStore:
         # Ids are hexadecimal: everything that begins with the prefix sorts before prefix + "g".
         query = select(calls).where(calls.c.id >= prefix, calls.c.id < prefix + "g").limit(2)
         async with self._engine.connect() as connection:
-            found += [to_finished(row) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).all()
+        found += await asyncio.to_thread(lambda: [to_finished(row) for row in rows])
         by_id = {call.record.id: call for call in found}
         if len(by_id) > 1:
             raise AmbiguousId(f"more than one call begins with {prefix}: give more of the id")

@@ -32,6 +32,7 @@ class ApiServer(uvicorn.Server):
                 timeout_graceful_shutdown=CLOSE_LIMIT,
             )
         )
+        self._app = app
         self._address = address
         self._port = port
         self._listening = asyncio.Event()
@@ -55,6 +56,8 @@ class ApiServer(uvicorn.Server):
             raise ApiBindError(
                 f"cannot listen on {self._address}:{self._port} for the API: {reason}"
             ) from error
+        # Made on first demand it would stop the loop, and so all audio, for 50 ms.
+        await asyncio.to_thread(self._app.openapi)
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
         self._task = asyncio.create_task(self.serve([listener]), name="api")

@@ -163,7 +163,7 @@ class Api:
 
     async def ended(self) -> list[dict[str, Any]]:
         """Records, the newest first."""
-        calls: list[dict[str, Any]] = (await self._get("/v1/calls", state="ended", limit="500"))[
+        calls: list[dict[str, Any]] = (await self._get("/v1/calls", state="ended", limit="200"))[
             "calls"
         ]
         return calls

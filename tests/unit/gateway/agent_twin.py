@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.bots.caller import CallerAudio
-from sip.agent import Counters
+from sip.agent import Counters, RegistrationState
 from sip.errors import BindError, CallEnded
 from sip.events import (
     Direction,
@@ -109,6 +109,7 @@ class TwinAgent:
         self.journal = [] if journal is None else journal
         self.legs: dict[str, TwinLeg] = {}
         self.draining = asyncio.Event()
+        self.unregistered: list[RegistrationState] = []
         self.taken_port = False
         """`start` finds its port taken."""
         self._inbound: asyncio.Queue[TwinLeg | None] = asyncio.Queue()
@@ -144,6 +145,9 @@ class TwinAgent:
         self.journal.append("sip stopped")
         for leg in self.legs.values():
             leg.hang_up(Side.GATEWAY)
+
+    def registrations(self) -> list[RegistrationState]:
+        return self.unregistered
 
     def counters(self) -> Counters:
         legs = sum(leg.ended is None for leg in self.legs.values())

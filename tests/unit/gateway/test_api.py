@@ -268,7 +268,7 @@ class TestProblems:
         [
             ("state=gone", "query.state"),
             ("state=ended&limit=0", "query.limit"),
-            ("state=ended&limit=501", "query.limit"),
+            ("state=ended&limit=201", "query.limit"),
             ("state=ended&disposition=happy", "query.disposition"),
             ("state=ended&since=yesterday", "query.since"),
             ("state=ended&since=2026-08-01T00:00:00", "query.since"),

@@ -21,6 +21,7 @@ from gateway.errors import ApiBindError, PartEnded
 from gateway.service import Gateway, Stage
 from gateway.store import CallStore, Filter
 from ivr.result import EndReason
+from sip.agent import RegistrationState
 from sip.errors import BindError
 from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
 from tests.unit.gateway.scene import DEADLINE, configuration
@@ -96,6 +97,13 @@ class TestStart:
         [line] = [line for line in logged if line["event"] == "gateway ready"]
         assert line["sip"] == ["udp:127.0.0.1:5060"]
         assert line["api"] == house.gateway.api_url
+
+    async def test_a_trunk_that_is_not_registered_is_a_warning(self, house: House) -> None:
+        house.agent.unregistered = [RegistrationState("provider", 403, "Forbidden", 0)]
+        await house.gateway.start()
+        answer = (await ready(house.gateway)).json()
+        assert answer["ready"]
+        assert answer["warnings"] == ["trunk provider is not registered: 403 Forbidden"]
 
     async def test_a_part_that_cannot_be_had_stops_the_rest(self, house: House) -> None:
         house.agent.taken_port = True
