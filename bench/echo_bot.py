@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import picows
 import uvloop
 
-from bench.numbered import number_in_pcm
+from bench.numbered import Reader
+from bench.rtp_load import PRIORITY
 from gateway.bots.messages import SUBPROTOCOL
 
 
@@ -23,7 +26,7 @@ class Arrivals:
     numbers: array[int] = field(default_factory=lambda: array("i"))
     times: array[float] = field(default_factory=lambda: array("d"))
     """Monotonic seconds, beside `numbers`."""
-    damaged: int = 0
+    reader: Reader = field(default_factory=Reader)
 
 
 class _Echo(picows.WSListener):
@@ -36,12 +39,9 @@ class _Echo(picows.WSListener):
             now = time.monotonic()
             audio = frame.get_payload_as_bytes()
             transport.send(picows.WSMsgType.BINARY, audio)
-            number = number_in_pcm(audio)
-            if number is None:
-                self._arrivals.damaged += 1
-            else:
-                self._arrivals.numbers.append(number)
-                self._arrivals.times.append(now)
+            if found := self._arrivals.reader.pcm(audio, now):
+                self._arrivals.numbers.append(found[0])
+                self._arrivals.times.append(found[1])
         elif frame.msg_type == picows.WSMsgType.TEXT:
             message = json.loads(frame.get_payload_as_utf8_text())
             if message["type"] == "start":
@@ -55,6 +55,9 @@ class _Echo(picows.WSListener):
 
 def serve(port: int, pipe: Connection) -> None:
     """The bot's process: `ready`, then until told to `stop`, then its arrivals by caller."""
+
+    with suppress(PermissionError):
+        os.nice(PRIORITY)
 
     async def run() -> None:
         calls: dict[int, Arrivals] = {}

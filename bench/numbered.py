@@ -1,11 +1,10 @@
-"""Audio frames that carry a number, so that each can be followed through the gateway.
+"""Audio that carries a number in every frame, so that each can be followed through the gateway.
 
 A frame's 160 samples are 16 blocks of 10 equal samples; the sign of each block is one bit: 12 of
-the frame's number, 4 of a checksum. Signs survive mu-law both ways, and the checksum tells a frame
-that was cut or mixed. Numbers start anew after 4096 frames: 82 seconds.
-
-PJSIP's loss concealment delays audio by 5 ms (PJMEDIA_WSOLA_DELAY_MSEC): 4 blocks. A frame that
-comes out of it holds the end of the frame before, which is its checksum, and then its own number.
+the frame's number, 4 of a checksum. Signs survive mu-law both ways. What comes out of PJSIP need
+not begin where a frame began: its loss concealment delays by 5 ms (PJMEDIA_WSOLA_DELAY_MSEC), and a
+jitter buffer that shrinks takes out any number of samples. So a reader looks for the beginning.
+Numbers start anew after 4096 frames: 82 seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +14,16 @@ SAMPLES = 160
 _BLOCK = 10
 _MIDDLE = 5
 _LOUD = {0: 0x0F, 1: 0x8F}
-"""Mu-law bytes of about -8000 and +8000."""
-_BITS = bytes(ord("1" if value & 0x80 else "0") for value in range(256))
+"""Mu-law bytes of about -16 800 and +16 800."""
+
+_MULAW_SIGNS = bytes(ord("1" if value & 0x80 else "0") for value in range(256))
+_PCM_SIGNS = bytes(ord("0" if value & 0x80 else "1") for value in range(256))
+
+_USUAL = (SAMPLES, 40)
+"""Where a frame begins in two received ones: untouched, or delayed by 5 ms."""
+
+_NEAR = 25
+"""Frames that may be missing where a reader finds its place again: half a second."""
 
 
 def mulaw_frame(number: int) -> bytes:
@@ -25,29 +32,72 @@ def mulaw_frame(number: int) -> bytes:
     return b"".join(bytes([_LOUD[int(bit)]]) * _BLOCK for bit in bits)
 
 
-def number_in_mulaw(payload: bytes) -> int | None:
-    """The number in an RTP payload; None: silence, or a damaged frame."""
-    return _number(int(payload[_MIDDLE::_BLOCK].translate(_BITS), 2), len(payload) == SAMPLES)
+class Reader:
+    """Reads one call's numbers from received audio, 20 ms at a time."""
 
+    def __init__(self) -> None:
+        self._before = bytes(SAMPLES)
+        self._time_before = 0.0
+        self._begin = 0
+        """Of the frame, in the reception before and this one put together."""
+        self._last: int | None = None
+        """The number read last; None: the place is not known."""
+        self._missed = 0
 
-def number_in_pcm(frame: bytes) -> int | None:
-    """The number in 20 ms of PCM16."""
-    signs = frame[2 * _MIDDLE + 1 :: 2 * _BLOCK].translate(_BITS)
-    # In PCM16 the high bit says negative, in mu-law it says positive.
-    return _number(int(signs, 2) ^ 0xFFFF, len(frame) == 2 * SAMPLES)
+    def mulaw(self, payload: bytes, now: float) -> tuple[int, float] | None:
+        """Take an RTP payload; see `_take`."""
+        return self._take(payload.translate(_MULAW_SIGNS), now)
 
+    def pcm(self, frame: bytes, now: float) -> tuple[int, float] | None:
+        """Take 20 ms of PCM16; see `_take`."""
+        return self._take(frame[1::2].translate(_PCM_SIGNS), now)
 
-def _number(bits: int, whole: bool) -> int | None:
-    if not whole:
+    def _take(self, signs: bytes, now: float) -> tuple[int, float] | None:
+        """The number that is complete now, and when the middle of its frame came."""
+        both, time_before = self._before + signs, self._time_before
+        self._before, self._time_before = signs, now
+        number = self._next(both, self._begin) if self._last is not None else None
+        if number is None:
+            number = self._search(both)
+        if number is None:
+            self._missed += 1
+            if self._missed > _NEAR:
+                self._last = None
+            return None
+        self._missed = 0
+        self._last = number
+        return number, time_before if self._begin < SAMPLES // 2 else now
+
+    def _search(self, both: bytes) -> int | None:
+        for begin in _USUAL if self._last is None else _places(both):
+            number = self._next(both, begin)
+            if number is not None:
+                self._begin = begin
+                return number
         return None
-    number, checksum = bits >> 4, bits & 0xF
-    if checksum == _checksum(number):
+
+    def _next(self, both: bytes, begin: int) -> int | None:
+        """The number at this place, if it may follow the last one."""
+        blocks = both[begin + _MIDDLE : begin + SAMPLES : _BLOCK]
+        if len(blocks) != SAMPLES // _BLOCK or 0 in blocks:
+            return None
+        bits = int(blocks, 2)
+        number = bits >> 4
+        if bits & 0xF != _checksum(number):
+            return None
+        if self._last is not None and not 0 < (number - self._last) % NUMBERS <= _NEAR:
+            return None
         return number
-    checksum, number = bits >> 12, bits & 0xFFF
-    return number if checksum == _checksum((number - 1) % NUMBERS) else None
+
+
+def _places(both: bytes) -> range:
+    """Where a frame may begin: blocks begin where a sign changes."""
+    changes = [at for at in (both.find(b"01", SAMPLES), both.find(b"10", SAMPLES)) if at >= 0]
+    return (
+        range((min(changes) + 1) % _BLOCK or _BLOCK, SAMPLES + 1, _BLOCK) if changes else range(0)
+    )
 
 
 def _checksum(number: int) -> int:
-    # Found by trying: with these factors no frame reads as another one in the other alignment, and
-    # silence, whose signs are all equal, reads as none.
+    # With these factors silence, whose signs are all equal, is no frame.
     return (number + 3 * (number >> 4) + (number >> 8) + 1) & 0xF

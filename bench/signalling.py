@@ -4,7 +4,7 @@ SIPp is the trunk, in its own process; the gateway runs as `switchhook run` with
 made for this. The caller hangs up as soon as it is answered (or after `--talk` seconds), so that
 this measures signalling, the flow and the record rather than media.
 
-    python -m bench.signalling [--rate 400] [--seconds 30] [--talk 0] [--json]
+    python -m bench.signalling [--rate 400] [--seconds 30] [--warm-up 35] [--json]
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from tests.peers import network
 from tests.peers.script import Caller
 from tests.peers.sipp import Sipp
 
-WARM_UP_CALLS = 400
-"""Calls before the measurement: code is loaded, caches are filled, PJSIP's pools have grown."""
+WARM_UP = 35
+"""Seconds of the same load before the measurement. PJSIP keeps a transaction for 64*T1 = 32 s
+(RFC 3261 section 17.2), so only then do as many go as come, and memory is level."""
 
 NUMBER = "400"
 """Answers with a prompt; the caller does not wait for its end."""
@@ -39,6 +40,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rate", type=int, default=400, help="calls begun in a second")
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="seconds before that")
     parser.add_argument("--talk", type=float, default=0, help="seconds between answer and BYE")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -53,26 +55,24 @@ async def main() -> None:
         gateway = GatewayProcess(world)
         gateway.start()
         try:
-            figures = await measure(
-                gateway, Path(folder), given.rate, given.rate * given.seconds, given.talk
-            )
+            figures = await measure(gateway, Path(folder), given)
         finally:
             gateway.stop()
     title = f"Signalling: {given.rate} calls/s for {given.seconds} s"
     report(title, figures, given.json)
 
 
-async def measure(
-    gateway: GatewayProcess, folder: Path, rate: int, calls: int, talk: float
-) -> list[Figure]:
+async def measure(gateway: GatewayProcess, folder: Path, given: argparse.Namespace) -> list[Figure]:
     """Load the gateway and compare it before and after."""
+    rate, talk = given.rate, given.talk
+    earlier, calls = rate * given.warm_up, rate * given.seconds
     async with httpx.AsyncClient(base_url=gateway.world.api, timeout=30) as client:
         api = Api(client)
-        await load(gateway, folder, WARM_UP_CALLS, rate, talk)
-        await stored(api, WARM_UP_CALLS)
+        await load(gateway, folder, earlier, rate, talk)
+        await stored(api, earlier)
         before, lag_before = sample(gateway.pid), await lag(api)
         sipp = await load(gateway, folder, calls, rate, talk)
-        await stored(api, WARM_UP_CALLS + calls)
+        await stored(api, earlier + calls)
         after, lag_after = sample(gateway.pid), await lag(api)
         metrics = await api.metrics()
     answered = sipp.response_times()
@@ -80,7 +80,7 @@ async def measure(
     return [
         *figures_of(before, after, calls),
         Figure("calls failed", sipp.failed_calls(), "", 0),
-        Figure("records missing", WARM_UP_CALLS + calls - metrics[WRITTEN], "", 0),
+        Figure("records missing", earlier + calls - metrics[WRITTEN], "", 0),
         Figure("answer, p50", percentile(answered, 50), "ms"),
         Figure("answer, p99", percentile(answered, 99), "ms", 50),
         Figure("loop lag, p99 (bucket)", bucket(list(lag_after), lags, 0.99) * 1000, "ms"),
