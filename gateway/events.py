@@ -50,19 +50,30 @@ Listener = Callable[[CallEvent], None]
 
 
 class EventBus:
-    """Hands every event to every listener, at once and in order, inside this process."""
+    """Hands every event to who wants it, at once and in order, inside this process."""
 
     def __init__(self) -> None:
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, Collection[str] | None]] = []
+        self._by_name: dict[str, list[Listener]] = {}
 
-    def subscribe(self, listener: Listener) -> None:
-        """Call `listener` for every event from now on. It must not block."""
-        self._listeners.append(listener)
+    def subscribe(self, listener: Listener, names: Collection[str] | None = None) -> None:
+        """Call `listener` for the events of these names from now on; None: for every event.
+
+        It must not block.
+        """
+        self._listeners.append((listener, names))
+        self._by_name.clear()
 
     def publish(self, event: CallEvent) -> None:
-        """Hand an event to every listener. One that fails is logged and costs nobody else."""
-        for listener in self._listeners:
+        """Hand an event on. A listener that fails is logged and costs nobody else."""
+        name = event.event.name
+        listeners = self._by_name.get(name)
+        if listeners is None:
+            listeners = self._by_name[name] = [
+                listener for listener, names in self._listeners if names is None or name in names
+            ]
+        for listener in listeners:
             try:
                 listener(event)
             except Exception:  # it must not end a call
-                log.exception("listener failed", call_id=event.call_id, name=event.event.name)
+                log.exception("listener failed", call_id=event.call_id, name=name)

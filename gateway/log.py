@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TextIO
@@ -45,19 +45,21 @@ class Format(StrEnum):
     CONSOLE = "console"
 
 
+def logged(level: int) -> Collection[str] | None:
+    """Names of the events that are logged at this level; None: all of them."""
+    return None if level <= logging.DEBUG else [name for name, at in LEVELS.items() if at >= level]
+
+
 class EventLog:
     """A listener of the event bus that writes the log's lines about calls."""
 
-    def __init__(self, level: int) -> None:
-        self._level = level
+    def __init__(self) -> None:
         self._log = structlog.get_logger().bind()  # assembled once, not for each line
 
     def __call__(self, stamped: CallEvent) -> None:
-        """Log one event, if its level is asked for."""
+        """Log one event."""
         event = stamped.event
         level = LEVELS.get(event.name, logging.DEBUG)
-        if level < self._level:
-            return
         if isinstance(event, CallFinished):
             fields = summary(event.call.record)
         elif isinstance(event, SipMessage):

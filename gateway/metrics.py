@@ -6,7 +6,7 @@ docs/operations.md lists the metrics for operators.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from gateway.events import CallFinished, CallStarted
 from gateway.store import CallStore
 from gateway.timeline import CallEvent
-from sip.events import Event, LegAnswered, TransferEnded
+from sip.events import LegAnswered, TransferEnded
 
 CALLER_LEG = "caller"
 """The label of the leg that came in; every other one we dialled."""
@@ -153,18 +153,21 @@ class Metrics:
             registry=registry,
         )
 
-        self._counters: dict[type[Event], Callable[[Any], None]] = {
-            CallStarted: lambda _: self._active.inc(),
-            CallFinished: self._call_finished,
-            LegAnswered: self._leg_answered,
-            TransferEnded: self._transfer_ended,
+        self._counters: dict[str, Callable[[Any], None]] = {
+            CallStarted.name: lambda _: self._active.inc(),
+            CallFinished.name: self._call_finished,
+            LegAnswered.name: self._leg_answered,
+            TransferEnded.name: self._transfer_ended,
         }
 
+    @property
+    def counted(self) -> Collection[str]:
+        """Names of the events that are counted."""
+        return self._counters.keys()
+
     def __call__(self, stamped: CallEvent) -> None:
-        """Count one event: a listener of the event bus."""
-        count = self._counters.get(type(stamped.event))
-        if count is not None:
-            count(stamped.event)
+        """Count one of these events: a listener of the event bus."""
+        self._counters[stamped.event.name](stamped.event)
 
     def _call_finished(self, event: CallFinished) -> None:
         self._active.dec()

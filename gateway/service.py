@@ -31,7 +31,7 @@ from gateway.call import CallSession
 from gateway.database import default_url
 from gateway.errors import PartEnded
 from gateway.events import CallFinished, EventBus
-from gateway.log import EventLog
+from gateway.log import EventLog, logged
 from gateway.metrics import Metrics
 from gateway.store import CallStore
 from gateway.timeline import CallEvent
@@ -75,8 +75,9 @@ class Gateway:
         self.store = CallStore(settings.database or default_url(settings.data))
         self.metrics = Metrics(agent.counters, self.store)
         self._bus = EventBus()
-        for listener in (EventLog(log_level), self.metrics, self._keep_record):
-            self._bus.subscribe(listener)
+        self._bus.subscribe(EventLog(), logged(log_level))
+        self._bus.subscribe(self.metrics, self.metrics.counted)
+        self._bus.subscribe(self._keep_record, [CallFinished.name])
         keys = [
             Key.of(key.name, secrets.resolve(key.secret), Access(key.scope))
             for key in settings.api.keys

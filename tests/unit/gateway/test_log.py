@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.events import CallFailed, CallFinished
-from gateway.log import LEVELS, EventLog, Format, configure, redact, summary
+from gateway.events import CallFailed, CallFinished, EventBus
+from gateway.log import LEVELS, EventLog, Format, configure, logged, redact, summary
 from gateway.timeline import Timeline
 from sip.events import Direction, DtmfReceived, SipMessage, TransferEnded
 from tests.unit.gateway.scene import ATTEMPT, finished_call
@@ -104,7 +104,7 @@ class TestEvents:
     @pytest.fixture
     def timeline(self, stream: io.StringIO) -> Timeline:
         configure(logging.DEBUG, Format.JSON, stream)
-        return Timeline("c1", EventLog(logging.DEBUG))
+        return Timeline("c1", EventLog())
 
     def test_dtmf_is_logged_without_the_digit(
         self, timeline: Timeline, stream: io.StringIO
@@ -125,7 +125,9 @@ class TestEvents:
 
     def test_below_its_level_nothing_is_logged(self, stream: io.StringIO) -> None:
         configure(logging.INFO, Format.JSON, stream)
-        timeline = Timeline("c1", EventLog(logging.INFO))
+        bus = EventBus()
+        bus.subscribe(EventLog(), logged(logging.INFO))
+        timeline = Timeline("c1", bus.publish)
         timeline.record(DtmfReceived("caller", "7", 100, "rtp"))
         timeline.record(TransferEnded(ATTEMPT))
         [line] = lines(stream)
@@ -135,7 +137,7 @@ class TestEvents:
     def test_a_finished_call_is_one_line_with_every_timestamp(
         self, timeline: Timeline, stream: io.StringIO
     ) -> None:
-        EventLog(logging.INFO)(timeline.stamp(CallFinished(finished_call())))
+        EventLog()(timeline.stamp(CallFinished(finished_call())))
         [line] = lines(stream)
         assert line["event"] == "call.finished"
         assert line["started_at"] == "2026-09-21T14:13:21.000Z"
