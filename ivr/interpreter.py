@@ -211,6 +211,8 @@ class Interpreter:
         return step
 
     async def _hang_up(self, headers: Mapping[str, str]) -> None:
+        if self._run.caller_left is not None:
+            return
         goodbye = asyncio.create_task(self._run.call.hangup(headers))
         if not await finished(goodbye, HANGUP_LIMIT):
             await stop(goodbye)

@@ -32,7 +32,7 @@ from sip.names import UnresolvedHost, with_address
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration
-from sip.pj_call import Digit, PjCall, add_headers, call_parameters
+from sip.pj_call import PjCall, add_headers, call_parameters
 from sip.pjsip import NativeEvent, native, pj
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
@@ -232,7 +232,7 @@ class SipAgent:
         """Inside PJSIP's callback: make the call object and its leg; the rest comes later."""
         message = Message(text)
         leg_id = secrets.token_hex(8)
-        call = PjCall(self._accounts[trunk], pj_id, partial(self._on_digit, leg_id))
+        call = PjCall(self._accounts[trunk], pj_id)
         number = user_part(message.request_uri)
         configured = self._settings.trunks.get(trunk)
         flow = flow_for(number, configured) if configured is not None else None
@@ -268,14 +268,6 @@ class SipAgent:
         if info.sip_call_id:
             self._by_call_id[info.sip_call_id] = leg
         return leg
-
-    def _on_digit(self, leg_id: str, digit: Digit) -> None:
-        """Inside PJSIP's callback: queue what it copied."""
-        self._engine.post(partial(self._digit, leg_id, digit))
-
-    def _digit(self, leg_id: str, digit: Digit) -> None:
-        if (leg := self._legs.get(leg_id)) is not None:
-            leg.digit(digit)
 
     def _saw(self, event: NativeEvent) -> None:
         if (leg := self._by_call_id.get(event[2])) is not None:
@@ -337,7 +329,7 @@ class SipAgent:
         label = f"agent-{number}"
         leg_id = f"{caller.id}/{label}"
         account = self._accounts[trunk]
-        call = PjCall(account, NO_CALL, partial(self._on_digit, leg_id))
+        call = PjCall(account, NO_CALL)
         parameters = call_parameters()
         add_headers(parameters.txOption, headers.items())
         from_user = self._caller_id(caller, trunk)

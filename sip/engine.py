@@ -135,7 +135,6 @@ class Engine:
     def _configuration(self) -> Any:
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
-        config.uaConfig.mainThreadOnly = True
         config.uaConfig.maxCalls = self._settings.max_calls + SPARE_CALLS
         config.uaConfig.userAgent = self._settings.user_agent
         config.medConfig.threadCnt = 1
@@ -179,14 +178,18 @@ class Engine:
         self._poll()
 
     def _poll(self) -> None:
-        # Drained after each small step: no call slot is reused before its end was seen.
-        while self._endpoint.libHandleEvents(0) > 0:
-            self._drain()
-        self._drain()
+        more = True
+        while more:
+            more, events = native.poll()
+            self._work_off(events)
 
     def _drain(self) -> None:
         self._drain_planned = False
-        for event in native.drain_events():
+        _, events = native.drain_events()
+        self._work_off(events)
+
+    def _work_off(self, events: list[NativeEvent]) -> None:
+        for event in events:
             self._guard(self._on_event, event)
         while self._queue:
             self._guard(self._queue.popleft())

@@ -34,7 +34,7 @@ from sip.frame_pump import AudioPort
 from sip.leg_audio import LegAudio
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
-from sip.pj_call import Digit, PjCall, call_parameters
+from sip.pj_call import PjCall, call_parameters
 from sip.pjsip import EventKind, NativeEvent, native
 from sip.wire import Wire
 
@@ -255,10 +255,6 @@ class Leg:
         uri = self.info.from_uri if self.label == CALLER else self.info.to_uri
         self.emit(LegStarted(self.label, self.info.direction, uri, self.info.trunk))
 
-    def digit(self, digit: Digit) -> None:
-        """A digit was pressed."""
-        self.emit(DtmfReceived(self.label, digit.digit, digit.duration_ms, digit.via))
-
     def saw(self, event: NativeEvent) -> None:
         """Take in what happened in this dialog, in the order in which it happened."""
         kind, _, _, number, extra, text1, text2 = event
@@ -270,6 +266,8 @@ class Leg:
                 self._media_changed(number, text1, text2, held=bool(extra))
         elif kind == EventKind.CALL_STREAM:
             self._quality = _quality(text1, text2)
+        elif kind == EventKind.CALL_DTMF:
+            self.emit(DtmfReceived(self.label, chr(number), extra, text1))
         else:
             self.wire.saw(event)
             if self.gone and self.wire.bye_answered is not None:

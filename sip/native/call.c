@@ -1,8 +1,8 @@
 /* What happens to a call: its state, its audio, and the statistics of a stream that is going.
  *
  * pjsua2 hooks every callback and builds a large object for each, whether anybody listens or not.
- * The three that matter are taken over here and become queued events; those that the gateway never
- * reads are switched off. DTMF stays with pjsua2, which brings it over from the media thread.
+ * Those that matter are taken over here and become queued events; those that the gateway never reads
+ * are switched off.
  */
 #include "native.h"
 
@@ -122,6 +122,25 @@ static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsign
                                      .text1 = &codec_str, .text2 = &figures_str});
 }
 
+/* On the media thread for RFC 4733. The dialog outlives the stream that calls this. A digit is told
+ * when it begins; what follows only prolongs it. */
+static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
+{
+    static const pj_str_t rtp = {"rtp", 3}, info = {"info", 4};
+    pjsua_call *call = find(id);
+    pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
+    bool known = digit->duration != PJSUA_UNKNOWN_DTMF_DURATION;
+
+    if (!dlg || (digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE))
+        return;
+    sh_event_push(&(struct sh_event){
+        .kind = SH_CALL_DTMF,
+        .call_id = &dlg->call_id->id,
+        .number = (int)digit->digit,
+        .extra = known && (digit->flags & PJMEDIA_STREAM_DTMF_IS_END) ? (int)digit->duration : 0,
+        .text1 = digit->method == PJSUA_DTMF_METHOD_SIP_INFO ? &info : &rtp});
+}
+
 void sh_call_hook_callbacks(void)
 {
     pjsua_callback *cb = &pjsua_var.ua_cfg.cb;
@@ -129,6 +148,7 @@ void sh_call_hook_callbacks(void)
     cb->on_call_state = on_call_state;
     cb->on_call_media_state = on_call_media_state;
     cb->on_stream_destroyed = on_stream_destroyed;
+    cb->on_dtmf_event = on_dtmf_event;
 
     cb->on_acc_send_request = NULL;
     cb->on_transport_state = NULL;
@@ -143,4 +163,5 @@ void sh_call_hook_callbacks(void)
     cb->on_call_media_event = NULL;
     cb->on_media_event = NULL;
     cb->on_create_media_transport = NULL;
+    pjmedia_conf_set_op_cb(pjsua_var.mconf, NULL);
 }

@@ -1,6 +1,7 @@
-/* What happened on the SIP side, queued until the loop has left PJSIP. Single-threaded. */
+/* What happened, queued until the loop has left PJSIP. Any thread may push; the loop drains. */
 #include "native.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +18,7 @@ struct queued_event {
     char text[]; /* call id, text1 and text2, one behind the other */
 };
 
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static struct queued_event *first, *last;
 static unsigned queued;
 static uint64_t dropped;
@@ -41,29 +43,40 @@ static size_t append(char *to, const pj_str_t *text)
     return length(text);
 }
 
+static void enqueue(struct queued_event *event)
+{
+    pthread_mutex_lock(&mutex);
+    if (!event || queued >= MAX_QUEUED) {
+        dropped++;
+        free(event);
+    } else {
+        if (last)
+            last->next = event;
+        else
+            first = event;
+        last = event;
+        queued++;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
 void sh_event_push(const struct sh_event *what)
 {
     size_t room = length(what->call_id) + length(what->text1) + length(what->text2);
-    struct queued_event *event = queued < MAX_QUEUED ? malloc(sizeof *event + room) : NULL;
+    struct queued_event *event = malloc(sizeof *event + room);
 
-    if (!event) {
-        dropped++;
-        return;
+    if (event) {
+        event->next = NULL;
+        event->kind = what->kind;
+        event->number = what->number;
+        event->extra = what->extra;
+        event->at = sh_now();
+        event->call_id_len = append(event->text, what->call_id);
+        event->text1_len = append(event->text + event->call_id_len, what->text1);
+        event->text2_len =
+            append(event->text + event->call_id_len + event->text1_len, what->text2);
     }
-    event->next = NULL;
-    event->kind = what->kind;
-    event->number = what->number;
-    event->extra = what->extra;
-    event->at = sh_now();
-    event->call_id_len = append(event->text, what->call_id);
-    event->text1_len = append(event->text + event->call_id_len, what->text1);
-    event->text2_len = append(event->text + event->call_id_len + event->text1_len, what->text2);
-    if (last)
-        last->next = event;
-    else
-        first = event;
-    last = event;
-    queued++;
+    enqueue(event);
 }
 
 static PyObject *as_tuple(const struct queued_event *event)
@@ -79,27 +92,27 @@ static PyObject *as_tuple(const struct queued_event *event)
         PyUnicode_DecodeUTF8(text2, (Py_ssize_t)event->text2_len, "replace"));
 }
 
-PyObject *sh_events_drain(void)
+/* (more, [event, …]): all that is queued, oldest first. */
+PyObject *sh_events_drain(bool more)
 {
     PyObject *list = PyList_New(0);
+    struct queued_event *event, *next;
 
-    while (list && first) {
-        struct queued_event *event = first;
-        PyObject *tuple = as_tuple(event);
+    pthread_mutex_lock(&mutex);
+    event = first;
+    first = last = NULL;
+    queued = 0;
+    pthread_mutex_unlock(&mutex);
+    for (; event; event = next) {
+        PyObject *tuple = list ? as_tuple(event) : NULL;
 
-        if (!tuple || PyList_Append(list, tuple) < 0) {
-            Py_XDECREF(tuple);
+        if (list && (!tuple || PyList_Append(list, tuple) < 0))
             Py_CLEAR(list);
-            break;
-        }
-        Py_DECREF(tuple);
-        first = event->next;
-        if (!first)
-            last = NULL;
-        queued--;
+        Py_XDECREF(tuple);
+        next = event->next;
         free(event);
     }
-    return list;
+    return list ? Py_BuildValue("NN", PyBool_FromLong(more), list) : NULL;
 }
 
 uint64_t sh_events_dropped(void)

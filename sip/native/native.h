@@ -12,9 +12,9 @@
  *   player.c      prompts and waiting sounds from shared memory
  *   facts.c       what this build is and can carry
  *
- * Threads: SIP runs on the thread that polls it (the asyncio loop's), so events, wire, gate, refer
- * and call are single-threaded. The clock thread runs the conference bridge and with it the ports
- * of frame_pump.c and player.c. No Python runs on it.
+ * Threads: SIP runs on the thread that polls it (the asyncio loop's), so wire, gate, refer and call
+ * are single-threaded, but for digits, which PJSIP's media thread reports. The clock thread runs the
+ * conference bridge and with it the ports of frame_pump.c and player.c. No Python runs on either.
  */
 #ifndef SWITCHHOOK_NATIVE_H
 #define SWITCHHOOK_NATIVE_H
@@ -45,6 +45,7 @@ enum sh_event_kind {
     SH_CALL_STATE = 4,       /* number = pjsip_inv_state, extra = status code, text1 = reason */
     SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = remote */
     SH_CALL_STREAM = 6,      /* text1 = codec, text2 = nine figures: see call.c */
+    SH_CALL_DTMF = 7,        /* number = digit, extra = ms or 0, text1 = "rtp" or "info" */
 };
 
 struct sh_event {
@@ -55,7 +56,7 @@ struct sh_event {
 };
 
 void sh_event_push(const struct sh_event *what);
-PyObject *sh_events_drain(void);
+PyObject *sh_events_drain(bool more);
 uint64_t sh_events_dropped(void);
 
 /* wire.c, gate.c, refer.c: PJSIP modules, registered once after libInit */
