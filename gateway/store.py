@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import insert, make_url, select
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 
 from gateway.database import (
     FACTS,
@@ -100,8 +100,7 @@ class CallStore:
             # Numbers of callers are nobody else's business.
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            async with self._engine.begin() as connection:
-                await prepare(connection, str(self._url))
+            await self._prepare()
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"database {self._url}: {_plain(error)}") from error
         self._writer = asyncio.create_task(self._write(), name="call store")
@@ -167,6 +166,15 @@ class CallStore:
         if len(by_id) > 1:
             raise AmbiguousId(f"more than one call begins with {prefix}: give more of the id")
         return next(iter(by_id.values()), None)
+
+    async def _prepare(self) -> None:
+        try:
+            async with self._engine.begin() as connection:
+                await prepare(connection, str(self._url))
+        except IntegrityError:
+            # Another gateway has created the same tables at the same moment; they stand now.
+            async with self._engine.begin() as connection:
+                await prepare(connection, str(self._url))
 
     async def _write(self) -> None:
         while self._waiting or not self._closing:

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from gateway import database
@@ -231,6 +233,23 @@ class TestSchema:
         store = CallStore(default_url(file.parent))
         with pytest.raises(StoreError, match="not Switchhook's"):
             await store.open()
+        await store.close()
+
+    async def test_two_gateways_may_create_the_tables_at_once(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inner, calls = under_test.prepare, [0]
+
+        async def beaten(connection: AsyncConnection, url: str) -> None:
+            calls[0] += 1
+            if calls[0] == 1:
+                raise IntegrityError("CREATE TABLE", None, Exception("duplicate key"))
+            await inner(connection, url)
+
+        monkeypatch.setattr(under_test, "prepare", beaten)
+        store = CallStore(default_url(file.parent))
+        await store.open()
+        assert await store.list(Filter()) == []
         await store.close()
 
     async def test_a_driver_that_is_not_installed_is_named(
