@@ -22,13 +22,25 @@ from ivr.events import NodeEntered
 from ivr.interpreter import Interpreter
 from ivr.ports import CallEnded, PromptSource
 from ivr.result import EndReason, FlowResult
-from sip.events import Direction, Event, LegAnswered, LegEnded, MediaQuality, TransferEnded
+from sip.events import (
+    Direction,
+    Event,
+    LegAnswered,
+    LegEnded,
+    LegStarted,
+    MediaQuality,
+    TransferEnded,
+)
 from sip.outcome import Handover
 
 log = structlog.get_logger()
 
 RELEASE_LIMIT = 40.0
 """Seconds that our BYE may take: 64*T1 = 32 s (RFC 3261 section 17.1.2), and some reserve."""
+
+AGENT_LIMIT = 3.0
+"""Seconds that agents' legs may outlive the caller's: what is said in them then (the answer to our
+BYE or CANCEL, their media) still belongs into the record. A leg waits 2 s for the answer to BYE."""
 
 DIRECTIONS = {Direction.RECEIVED: "inbound", Direction.SENT: "outbound"}
 """What a call is called by the way its first INVITE went."""
@@ -67,6 +79,9 @@ class CallSession:
         self._publish = publish
         self._interpreter: Interpreter | None = None
         self._media: dict[str, MediaQuality] = {}
+        self._agents: set[str] = set()
+        """Legs that transfers of this call have dialled and that are still there."""
+        self._agents_gone = asyncio.Event()
 
     @property
     def position(self) -> str | None:
@@ -133,18 +148,31 @@ class CallSession:
 
     def _observe(self, event: Event) -> None:
         self.timeline.record(event)
-        if isinstance(event, LegAnswered) and event.leg == self.leg.label:
-            self.state = CallState.ANSWERED
-            self.answered_at = self.timeline.now()
-        elif isinstance(event, LegEnded):
-            self._media[event.leg] = event.media
-            if event.leg == self.leg.label:
+        match event:
+            case LegAnswered(leg=self.leg.label):
+                self.state = CallState.ANSWERED
+                self.answered_at = self.timeline.now()
+            case LegEnded(leg=self.leg.label, media=media):
                 self.state = CallState.ENDING
+                self._media[self.leg.label] = media
+            case LegStarted(leg=leg) if leg != self.leg.label:
+                self._agents.add(leg)
+            case LegEnded(leg=leg, media=media):
+                self._media[leg] = media
+                self._agents.discard(leg)
+                if not self._agents:
+                    self._agents_gone.set()
 
     async def _release(self) -> None:
-        """See the caller's leg off, whatever the flow left of it."""
-        if self.state is CallState.ENDING:
-            return
+        """See every leg of the call off, whatever the flow left of them."""
+        if self.state is not CallState.ENDING:
+            await self._end_leg()
+        if self._agents:
+            self._agents_gone.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._agents_gone.wait(), AGENT_LIMIT)
+
+    async def _end_leg(self) -> None:
         with suppress(CallEnded):
             if self.state is CallState.RINGING:
                 self.leg.reject(500, "Server Internal Error")  # lets the trunk try elsewhere

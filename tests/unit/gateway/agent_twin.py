@@ -95,7 +95,7 @@ class TwinLeg(TwinCall):
         raise AssertionError("no bot is connected here")
 
     def _publish(self, event: Event) -> None:
-        if isinstance(event, LegEnded):
+        if isinstance(event, LegEnded) and event.leg == self.label:
             event = replace(event, media=MediaQuality(codec="PCMU/8000"))
             self._gone.set_result(event)
         self.history.append(event)

@@ -21,6 +21,7 @@ from ivr.decisions import DecisionRefused, GotoDecision, HangupDecision, Refusal
 from ivr.disposition import Disposition
 from ivr.interpreter import Interpreter
 from ivr.result import EndReason
+from sip.events import Direction, LegEnded, LegStarted, MediaQuality
 from sip.outcome import HandoverStatus, Outcome, Side
 from tests.twin import Verdict
 from tests.unit.gateway.agent_twin import TwinLeg, TwinPromptStore
@@ -118,6 +119,41 @@ async def test_a_caller_who_gave_up_at_once_leaves_a_record_too() -> None:
     record = await scene.run()
     assert (record.end, record.answered_at) == (EndReason.CALLER_HANGUP, None)
     assert record.disposition is Disposition.ABANDONED
+
+
+class TestAgentsLegs:
+    """The record waits for what is still said in the legs that a transfer has dialled."""
+
+    @pytest.fixture
+    async def scene(self) -> Scene:
+        scene = Scene(Verdict(rings=True))
+        scene.on("invite billing as t1", self.dial_and_hang_up)
+        self.leg = scene.leg
+        return scene
+
+    def dial_and_hang_up(self) -> None:
+        self.leg._publish(LegStarted("agent-1", Direction.SENT, "sip:billing@192.0.2.9", ""))
+        self.leg.hang_up()
+
+    async def test_an_agent_who_is_still_there_delays_the_record(self, scene: Scene) -> None:
+        call = asyncio.create_task(scene.run())
+        for _ in range(MANY_TURNS):
+            await asyncio.sleep(0)
+        assert scene.session.timeline.events[-1].event.name == "flow.ended"
+        assert scene.session.state is CallState.ENDING
+        quality = MediaQuality(codec="PCMA/8000")
+        self.leg._publish(LegEnded("agent-1", 487, "Terminated", Side.GATEWAY, quality))
+        record = await call
+        assert record.media["agent-1"] == quality
+        assert scene.session.timeline.events[-1].event.name == "leg.ended"
+
+    async def test_an_agent_who_never_goes_does_not_keep_the_record(
+        self, scene: Scene, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(under_test, "AGENT_LIMIT", 0.01)
+        record = await scene.run()
+        assert record.disposition is Disposition.ABANDONED
+        assert "agent-1" not in record.media
 
 
 async def test_an_operator_decides() -> None:

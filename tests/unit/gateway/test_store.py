@@ -238,7 +238,7 @@ class TestSchema:
     async def test_two_gateways_may_create_the_tables_at_once(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        inner, calls = under_test.prepare, [0]
+        inner, calls = database.prepare, [0]
 
         async def beaten(connection: AsyncConnection, url: str) -> None:
             calls[0] += 1
