@@ -24,6 +24,7 @@ from gateway.database import default_url
 from gateway.metrics import Metrics
 from gateway.records import FinishedCall
 from gateway.store import CallStore
+from ivr.decisions import RefusalReason
 from ivr.disposition import Disposition
 from tests.twin import Verdict
 from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
@@ -238,6 +239,12 @@ class TestDeciding:
         leg.hang_up()
         answer = await api.post(f"/v1/calls/{LIVE}/goto", json={"node": "bye"})
         problem(answer, 410, "call-ended")
+
+
+def test_the_document_lists_every_reason() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    for reason in RefusalReason:
+        assert (f"`{reason.value}`" in document) is (reason is not RefusalReason.CALL_ENDED)
 
 
 class TestProblems:

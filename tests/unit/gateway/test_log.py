@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from gateway.timeline import Timeline
 from sip.events import Direction, DtmfReceived, SipMessage, TransferEnded
 from tests.unit.gateway.scene import ATTEMPT, finished_call
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "logging.md"
+ROOT = Path(__file__).parents[3]
+DOCUMENT = ROOT / "docs" / "logging.md"
 
 
 @pytest.fixture
@@ -159,6 +161,20 @@ class TestEvents:
 
     def test_a_call_without_transfers_has_no_such_key(self) -> None:
         assert "transfers" not in summary(finished_call(attempts=()).record)
+
+
+def test_the_document_lists_every_line_of_the_source() -> None:
+    written = re.compile(r"\blog\.(?:info|warning|error|exception)\(\s*\"([^\"]+)\"")
+    sources = [
+        path
+        for part in ("config", "gateway", "ivr", "sip")
+        for path in (ROOT / part).rglob("*.py")
+        if not {"demo", "softphone"} & set(path.parts)
+    ]
+    messages = {message for path in sources for message in written.findall(path.read_text())}
+    document = DOCUMENT.read_text()
+    assert len(messages) > 20
+    assert {message for message in messages if f"`{message}`" not in document} == set()
 
 
 def test_the_document_lists_what_is_logged_above_debug() -> None:
