@@ -13,6 +13,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from ivr.decisions import RefusalReason
+
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
@@ -50,8 +52,8 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str
     """What happened here, and what to do."""
-    reason: str | None = None
-    """Why a decision was refused: a slug of a closed list."""
+    reason: RefusalReason | None = None
+    """Why a decision was refused."""
     errors: list[FieldError] | None = None
     """The fields at fault."""
 
@@ -65,7 +67,7 @@ class Problem(Exception):
         kind: str,
         detail: str,
         *,
-        reason: str | None = None,
+        reason: RefusalReason | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -87,7 +89,7 @@ def _response(
     kind: str,
     detail: str,
     *,
-    reason: str | None = None,
+    reason: RefusalReason | None = None,
     errors: list[FieldError] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
