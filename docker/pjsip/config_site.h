@@ -15,6 +15,10 @@
 #define PJSUA_MAX_PLAYERS 1024
 #define PJSUA_MAX_RECORDERS 1024
 
+/* Stock is 4000: an INVITE with a signed identity and many codecs is larger, and would be dropped
+ * without an answer. The gate refuses what is over 8192, so it must be able to see it. */
+#define PJSIP_MAX_PKT_LEN 9000
+
 /* A request over 1300 bytes stays on the transport that its trunk names (RFC 3261 18.1.1 would
  * move it to TCP, which few UDP trunks accept). */
 #define PJSIP_DONT_SWITCH_TO_TCP 1

@@ -1,0 +1,243 @@
+"""The admission gate (sip/native/gate.c): what is refused, with which answer, before a call exists.
+
+The peer is a bare UDP socket: most of these requests no well-behaved user agent would send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from config.settings import Settings
+from sip.agent import SipAgent
+from sip.leg import Leg
+from sip.message import Message
+from tests.peers import network
+
+GATEWAY, TRUNK, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.9"
+LIMIT = 5.0
+
+SDP = (
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"
+    "m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
+)
+
+
+class Socket(asyncio.DatagramProtocol):
+    """Sends SIP as text and keeps what comes back."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[Message] = asyncio.Queue()
+        self.transport: asyncio.DatagramTransport | None = None
+        self._closed = asyncio.Event()
+
+    async def close(self) -> None:
+        assert self.transport is not None
+        self.transport.close()
+        await self._closed.wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.received.put_nowait(Message(data.decode()))
+
+    async def final(self, method: str) -> Message:
+        """The next final response to a request of this method."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                message = await self.received.get()
+                if message.method == method and (message.status or 0) >= 200:
+                    return message
+
+
+@dataclass
+class Peer:
+    """One source address with a dialog's worth of identifiers."""
+
+    socket: Socket
+    address: str
+    port: int
+    gateway_port: int
+    call_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    cseq: int = 0
+    to_tag: str = ""
+
+    def send(self, method: str, *headers: str, body: str = "", to: str = "100") -> None:
+        self.cseq += 1
+        tag = f";tag={self.to_tag}" if self.to_tag else ""
+        lines = [
+            f"{method} sip:{to}@{GATEWAY}:{self.gateway_port} SIP/2.0",
+            f"Via: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK{secrets.token_hex(8)}",
+            "Max-Forwards: 70",
+            f"From: <sip:peer@{self.address}>;tag=here",
+            f"To: <sip:{to}@{GATEWAY}>{tag}",
+            f"Call-ID: {self.call_id}",
+            f"CSeq: {self.cseq} {method}",
+            f"Contact: <sip:peer@{self.address}:{self.port}>",
+            *headers,
+            f"Content-Length: {len(body)}",
+        ]
+        assert self.socket.transport is not None
+        self.socket.transport.sendto(
+            ("\r\n".join(lines) + "\r\n\r\n" + body).encode(), (GATEWAY, self.gateway_port)
+        )
+
+    async def asks(self, method: str, *headers: str, body: str = "") -> Message:
+        self.send(method, *headers, body=body)
+        return await self.socket.final(method)
+
+    async def calls(self, *headers: str) -> Message:
+        return await self.asks("INVITE", "Content-Type: application/sdp", *headers, body=SDP)
+
+
+@dataclass
+class Line:
+    """An agent, and peers at it."""
+
+    agent: SipAgent
+    port: int
+    sockets: list[Socket]
+
+    async def peer(self, address: str = TRUNK) -> Peer:
+        loop = asyncio.get_running_loop()
+        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(address, 0))
+        self.sockets.append(socket)
+        port = transport.get_extra_info("sockname")[1]
+        return Peer(socket, address, port, self.port)
+
+    async def talking(self) -> tuple[Peer, Leg]:
+        """A call that was answered and acknowledged."""
+        peer = await self.peer()
+        peer.send("INVITE", "Content-Type: application/sdp", body=SDP)
+        async with asyncio.timeout(LIMIT):
+            leg = await anext(self.agent.inbound())
+        await leg.answer()
+        answer = await peer.socket.final("INVITE")
+        peer.to_tag = answer.header("To").partition("tag=")[2]
+        peer.cseq -= 1
+        peer.send("ACK")
+        return peer, leg
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    port = network.free_port(GATEWAY)
+    first, last = network.free_udp_range(GATEWAY, 64)
+    agent = SipAgent(
+        Settings.model_validate(
+            {
+                "sip": {
+                    "listen": [{"address": GATEWAY, "port": port}],
+                    "rtp": {"address": GATEWAY, "first_port": first, "last_port": last},
+                    "max_calls": 2,
+                },
+                "trunks": {"trunk": {"sources": [f"{TRUNK}/32"], "routes": [{"flow": "any"}]}},
+            }
+        )
+    )
+    await agent.start()
+    line = Line(agent, port, [])
+    yield line
+    await agent.stop()
+    for socket in line.sockets:
+        await socket.close()
+
+
+class TestWhoMayAsk:
+    """The source decides, before anything else is looked at."""
+
+    async def test_a_stranger_is_refused_and_no_leg_is_made(self, line: Line) -> None:
+        stranger = await line.peer(STRANGER)
+        before = line.agent.counters().gate_refused_source
+        refused = await stranger.calls()
+        assert (refused.status, refused.reason) == (403, "Unknown source")
+        assert line.agent.counters().gate_refused_source == before + 1
+        assert dict(line.agent.legs) == {}
+
+    async def test_while_draining_new_calls_and_options_get_503_with_retry_after(
+        self, line: Line
+    ) -> None:
+        await line.agent.drain()
+        for peer, method in ((await line.peer(), "INVITE"), (await line.peer(), "OPTIONS")):
+            refused = await (peer.calls() if method == "INVITE" else peer.asks(method))
+            assert (refused.status, refused.retry_after) == (503, 5)
+
+    async def test_beyond_the_limit_calls_get_503_with_retry_after(self, line: Line) -> None:
+        for _ in range(2):
+            await line.talking()
+        refused = await (await line.peer()).calls()
+        assert (refused.status, refused.retry_after) == (503, 5)
+
+    async def test_a_call_as_large_as_carriers_send_is_taken(self, line: Line) -> None:
+        peer = await line.peer()
+        identity = [f"Identity: {'x' * 900}" for _ in range(5)]
+        peer.send("INVITE", "Content-Type: application/sdp", *identity, body=SDP)
+        async with asyncio.timeout(LIMIT):
+            leg = await anext(line.agent.inbound())
+        leg.reject(486)
+        assert (await peer.socket.final("INVITE")).status == 486
+
+
+class TestWhatIsNotServed:
+    """A fixed answer, by method."""
+
+    @pytest.mark.parametrize("method", ["REGISTER", "SUBSCRIBE", "PUBLISH", "MESSAGE", "REFER"])
+    async def test_outside_a_dialog(self, line: Line, method: str) -> None:
+        refused = await (await line.peer()).asks(method)
+        assert refused.status == 405
+        assert "INVITE" in refused.header("Allow")
+
+    async def test_replacing_a_call_is_not_allowed(self, line: Line) -> None:
+        """RFC 3891."""
+        refused = await (await line.peer()).calls("Replaces: x@y;to-tag=1;from-tag=2")
+        assert (refused.status, refused.reason) == (403, "Replaces is not allowed here")
+
+    async def test_a_refer_inside_a_call_is_declined_and_the_call_goes_on(self, line: Line) -> None:
+        peer, leg = await line.talking()
+        refused = await peer.asks("REFER", "Refer-To: <sip:premium@127.0.0.9?X-Injected=1>")
+        assert refused.status == 603
+        assert not leg.gone
+        assert (await peer.asks("OPTIONS")).status == 200
+
+    async def test_an_empty_info_is_a_keep_alive(self, line: Line) -> None:
+        peer, _ = await line.talking()
+        assert (await peer.asks("INFO")).status == 200
+
+    async def test_an_info_of_another_kind_gets_415(self, line: Line) -> None:
+        peer, leg = await line.talking()
+        refused = await peer.asks("INFO", "Content-Type: text/plain", body="hello")
+        assert (refused.status, refused.header("Accept")) == (415, "application/dtmf-relay")
+        assert not leg.gone
+
+
+class TestShape:
+    """What could reach a known defect of PJSIP never gets there."""
+
+    @pytest.mark.parametrize(
+        ("headers", "body"),
+        [
+            ([f"X-Long: {'x' * 1100}"], SDP),
+            ([f"X-{n}: {'x' * 900}" for n in range(9)], SDP),
+            ([], SDP + "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n" * 33),
+            ([], SDP + "m=audio 40002 RTP/AVP 0\r\n" * 4),
+        ],
+        ids=["a long line", "a large message", "many crypto lines", "many media lines"],
+    )
+    async def test_it_gets_513_and_the_gateway_goes_on(
+        self, line: Line, headers: list[str], body: str
+    ) -> None:
+        peer = await line.peer()
+        before = line.agent.counters().gate_refused_shape
+        refused = await peer.asks("INVITE", "Content-Type: application/sdp", *headers, body=body)
+        assert refused.status == 513
+        assert line.agent.counters().gate_refused_shape == before + 1
+        assert (await (await line.peer()).asks("OPTIONS")).status == 200
