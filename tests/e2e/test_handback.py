@@ -46,6 +46,6 @@ class TestHandBack:
         talk = await bot.conversation()
         await talk.send("transfer", target="billing", headers={"X-Case": "77"})
         bye = await caller.expect("disconnected", "a", by="peer")
-        assert bye.headers["X-Case"] == "77"
-        assert bye.headers["X-Next"] == "billing"
+        assert bye.headers.get("X-Case") == "77"
+        assert bye.headers.get("X-Next") == "billing"
         assert (await api.record())["disposition"] == "handed_back"
