@@ -182,7 +182,7 @@ class Phone:
         except KeyError:
             refusal = f"no call is named {name!r}"
         except pj.Error as error:
-            refusal = f"{error.reason} ({error.title})"
+            refusal = str(error.reason)
         except (OSError, RuntimeError, soundfile.LibsndfileError) as error:
             refusal = str(error)
         else:
