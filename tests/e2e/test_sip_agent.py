@@ -11,6 +11,7 @@ import pytest
 from config.settings import Settings
 from config.targets import Reach, Target
 from sip.agent import SipAgent
+from sip.audio import Pcm
 from sip.errors import BindError, CallEnded, EngineError
 from sip.events import (
     Direction,
@@ -142,6 +143,7 @@ async def test_the_stream_of_events_tells_a_call_from_invite_to_end(call: Call) 
     await call.leg.answer()
     await call.phone.expect("confirmed", "a")
     await until(call.leg, MediaStarted)
+    await call.leg.play(Pcm(bytes(1600), 8000))
     await call.phone.send(HangUp(call="a", headers={"Reason": "Q.850;cause=16"}))
     async with asyncio.timeout(LIMIT):
         events = [event async for event in call.leg.events()]
