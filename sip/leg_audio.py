@@ -28,6 +28,10 @@ SILENCE_SLOT = 0
 # put us on hold, or the media clock may be late.
 UNHEARD_GRACE = 2.0
 
+# A prompt whose last sample has left still stands in the network and in the peer's jitter buffer. A
+# BYE right behind it would cut the last syllable (5 to 30 ms were missing at a telephone).
+PLAYOUT_TAIL = 0.06
+
 
 class LegAudio:
     """Everything that is heard on one leg, both ways."""
@@ -70,6 +74,7 @@ class LegAudio:
         try:
             # A port that nothing hears is never asked for audio, so its end would never come.
             await asyncio.wait_for(player.play(audio), audio.seconds + UNHEARD_GRACE)
+            await asyncio.sleep(PLAYOUT_TAIL)
         except TimeoutError:
             player.stop()
         except asyncio.CancelledError:

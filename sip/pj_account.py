@@ -36,7 +36,12 @@ class PjAccount(pj.Account):  # type: ignore[misc]
     def onIncomingCall(self, prm: Any) -> None:
         """An INVITE for this trunk: the call object must exist when this returns."""
         rdata = prm.rdata
-        self._on_call(self._trunk, int(prm.callId), str(rdata.wholeMsg), str(rdata.srcAddress))
+        text = str(rdata.wholeMsg)
+        if (
+            not text.isascii()
+        ):  # bytes that are no UTF-8 come as lone surrogates, which JSON refuses
+            text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        self._on_call(self._trunk, int(prm.callId), text, str(rdata.srcAddress))
 
     def onRegState(self, prm: Any) -> None:
         """A REGISTER was answered, or was not."""

@@ -88,7 +88,8 @@ class Peer:
         ]
         assert self.socket.transport is not None
         self.socket.transport.sendto(
-            ("\r\n".join(lines) + "\r\n\r\n" + body).encode(), (GATEWAY, self.gateway_port)
+            ("\r\n".join(lines) + "\r\n\r\n" + body).encode("utf-8", "surrogateescape"),
+            (GATEWAY, self.gateway_port),
         )
 
     async def asks(self, method: str, *headers: str, body: str = "") -> Message:
@@ -185,6 +186,16 @@ class TestWhoMayAsk:
             leg = await anext(line.agent.inbound())
         leg.reject(486)
         assert (await peer.socket.final("INVITE")).status == 486
+
+    async def test_bytes_that_are_no_text_reach_nobody_as_such(self, line: Line) -> None:
+        """They would break the first JSON they come into."""
+        peer = await line.peer()
+        peer.send("INVITE", "Content-Type: application/sdp", "X-Name: caf\udce9", body=SDP)
+        async with asyncio.timeout(LIMIT):
+            leg = await anext(line.agent.inbound())
+        assert leg.info.headers == {"X-Name": "caf\N{REPLACEMENT CHARACTER}"}
+        leg.reject(486)
+        await leg.wait_ended()
 
 
 class TestWhatIsNotServed:
