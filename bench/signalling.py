@@ -26,9 +26,9 @@ from tests.peers.sipp import Sipp
 
 WARM_UP = 35
 """Seconds of the same load before the measurement. PJSIP keeps a transaction for 64*T1 = 32 s
-(RFC 3261 section 17.2), so only then do as many go as come. The pools of PJSIP and malloc find their
-size later still: at 400 calls/s memory grew until 64 000 calls and was level for the 112 000 after
-them. `--warm-up 160 --seconds 125` shows that slope."""
+(RFC 3261 section 17.2), so only then do as many go as come. The pools of PJSIP and malloc find
+their size later still: at 400 calls/s memory grew until 64 000 calls and was level for the 112 000
+after them. `--warm-up 160 --seconds 125` shows that slope."""
 
 NUMBER = "400"
 """Answers with a prompt; the caller does not wait for its end."""
