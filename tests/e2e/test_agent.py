@@ -171,14 +171,15 @@ class TestAnAgentFails:
         await pbx.send(commands.Policy(user="sales", ring=0.3, answer=486))
         await pbx.send(
             commands.Policy(
-                user="support", ring=0.3, tone=AGENT_TONE, record=tmp_path / "agent.wav"
+                user="support", ring=0.8, tone=AGENT_TONE, record=tmp_path / "agent.wav"
             )
         )
         recording = tmp_path / "caller.wav"
         await caller.send(
             commands.Dial(call="a", to=world.number("500"), tone=CALLER_TONE, record=recording)
         )
-        for sound in (prompt("accepted"), prompt("code-486"), tone_name(AGENT_TONE)):
+        music = "sound"
+        for sound in (prompt("accepted"), prompt("code-486"), music, tone_name(AGENT_TONE)):
             await caller.expect("heard", "a", sound=sound)
         await pbx.expect("heard", "in-2", sound=tone_name(CALLER_TONE))
         invite = pbx.seen("incoming", "in-2")[0]

@@ -81,6 +81,16 @@ class TestDecisions:
         await talk.hears(CALLER_TONE)
         await hang_up(caller)
 
+    async def test_play_speaks_words(
+        self, world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
+    ) -> None:
+        await call(world, caller, bot, tmp_path / "a.wav")
+        live = await api.only_call()
+        answer = await api.decide(live["id"], "play", prompt="One moment please.")
+        assert answer.status_code == 202, answer.text
+        await caller.expect("heard", "a", sound="sound")
+        await hang_up(caller)
+
     async def test_goto_moves_the_call_to_another_node(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
     ) -> None:

@@ -33,6 +33,9 @@ class TestDraining:
             refused = Caller("comes too late").dials().is_refused(503, {"Retry-After": "[0-9]+"})
             async with await peer(refused, address=CARRIER, gateway=world.address, number="100"):
                 pass
+            ping = Caller("pings").asks("OPTIONS").gets(503)
+            async with await peer(ping, address=CARRIER, gateway=world.address, number="100"):
+                pass
             talk.audio.clear()
             await talk.hears(CALLER_TONE)
             await caller.send(commands.HangUp(call="a"))
@@ -59,6 +62,26 @@ class TestDraining:
         assert gateway.wait() == 0
         listed = gateway.command("calls", "--config", str(world.configuration))
         assert listed.stdout.count("to_sales") or "200" in listed.stdout
+
+
+class TestLimits:
+    """`max_calls` counts legs, whoever they belong to."""
+
+    async def test_a_call_beyond_max_calls_gets_503_with_retry_after(
+        self, start_gateway: StartGateway, start_phone: StartPhone, peer: StartPeer, tmp_path: Path
+    ) -> None:
+        """RFC 3261 section 21.5.4."""
+        world = World(tmp_path / "gateway", settings={"sip": {"max_calls": 2}})
+        start_gateway(world)
+        pbx = await start_phone(PBX, world.pbx_port, name="pbx")
+        caller = await start_phone(CARRIER, name="caller")
+        await caller.send(commands.Dial(call="a", to=world.number("200")))
+        await pbx.expect("confirmed", "in-1")
+        refused = Caller("is one too many").dials().is_refused(503, {"Retry-After": "[0-9]+"})
+        async with await peer(refused, address=CARRIER, gateway=world.address, number="100"):
+            pass
+        await caller.send(commands.HangUp(call="a"))
+        await pbx.expect("disconnected", "in-1", by="peer")
 
 
 class TestTcp:
@@ -89,7 +112,7 @@ class TestTcp:
 class TestRegistration:
     """RFC 3261 section 10 and 22: known to a provider that demands a digest."""
 
-    async def test_the_challenge_is_answered_and_calls_come_over_it(
+    async def test_the_challenge_is_answered_and_its_end_takes_it_back(
         self, start_gateway: StartGateway, start_phone: StartPhone, peer: StartPeer, tmp_path: Path
     ) -> None:
         port = network.free_port(CARRIER)

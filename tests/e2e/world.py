@@ -289,6 +289,7 @@ def _flows() -> list[dict[str, Any]]:
                     "target": "support",
                     "timeout": ANSWER_LIMIT,
                     "headers": {"X-Queue": "support"},
+                    "waiting": "music",
                     "fallback": {"default": {"prompt": _prompt("default"), "end": True}},
                     "next": "goodbye",
                 },
