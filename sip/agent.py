@@ -21,14 +21,15 @@ from config.errors import Undialable
 from config.routing import flow_for
 from config.rules import allowed, destination_uri
 from config.settings import Settings
+from config.targets import Target
 from config.uri import parse_proxy, parse_uri
 from sip.engine import Engine
-from sip.errors import EngineError
+from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
 from sip.frame_pump import PortCounters
 from sip.leg import CALLER, Leg, LegInfo
 from sip.message import Message, address, user_part
-from sip.names import UnresolvedHost, with_address
+from sip.names import with_address
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration
@@ -43,6 +44,9 @@ log = structlog.get_logger(__name__)
 
 # How long `stop` waits for the legs it hangs up: the BYE limit of a leg, and a little.
 STOP_LIMIT = 3.0
+
+OUTBOUND = "outbound"
+"""The label of a leg that was dialled for nobody's sake."""
 
 DIRECT = ""
 """Name of the account for URIs that are dialled without a trunk."""
@@ -283,18 +287,21 @@ class SipAgent:
 
     async def _transfer(self, caller: Leg, order: TransferOrder) -> Attempt:
         try:
-            uri = destination_uri(order.target, self._settings.trunks)
-        except Undialable as error:
+            uri = self._uri(order.target)
+        except DestinationBlocked as error:
             evidence = Evidence(order, order.target.destination, caller.emit)
             return evidence.conclude(Outcome.BLOCKED, reason=str(error))
         evidence = Evidence(order, uri, caller.emit)
-        verdict = allowed(order.target.destination, self._settings)
-        if not verdict.allowed:
-            reason = f"{order.target.destination} {verdict.reason}"
-            return evidence.conclude(Outcome.BLOCKED, reason=reason)
         match order.method:
             case Method.INVITE:
-                return await self._by_invite(caller, order, uri, evidence)
+                dial = partial(
+                    self.dial,
+                    order.target,
+                    caller=caller.info.caller,
+                    headers=order.headers,
+                    beside=caller,
+                )
+                return await by_invite(caller, order, dial, evidence)
             case Method.REFER:
                 timers = self._settings.trunks[caller.info.trunk].refer
                 return await by_refer(caller, order, uri, timers, evidence)
@@ -303,53 +310,68 @@ class SipAgent:
             case _:
                 assert_never(order.method)
 
-    async def _by_invite(
-        self, caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
-    ) -> Attempt:
-        if len(self._legs) >= self._settings.sip.max_calls:
-            return evidence.conclude(Outcome.BLOCKED, reason="as many legs as max_calls allows")
-        trunk = order.target.trunk or DIRECT
+    def _uri(self, target: Target) -> str:
+        """The request URI of a target that our rules allow. Raises DestinationBlocked."""
+        verdict = allowed(target.destination, self._settings)
+        if not verdict.allowed:
+            raise DestinationBlocked(f"{target.destination} {verdict.reason}")
+        try:
+            return destination_uri(target, self._settings.trunks)
+        except Undialable as error:
+            raise DestinationBlocked(str(error)) from error
 
-        async def dial() -> Leg:
-            known = self._has_next_hop(trunk)
-            target_uri = uri if known else await with_address(parse_uri(uri))
-            return self._dial(caller, uri, target_uri, trunk, order.headers)
+    # -- calls out ------------------------------------------------------------------------------
 
-        return await by_invite(caller, order, dial, evidence)
-
-    def _has_next_hop(self, trunk: str) -> bool:
-        configured = self._settings.trunks.get(trunk)
-        return configured is not None and configured.next_hop is not None
-
-    def _dial(
-        self, caller: Leg, uri: str, target_uri: str, trunk: str, headers: Mapping[str, str]
+    async def dial(
+        self,
+        target: Target,
+        *,
+        caller: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        beside: Leg | None = None,
     ) -> Leg:
-        """Send an INVITE. A leg that could not even send it has failed when this returns."""
-        number = self._next_agent[caller.id] = self._next_agent.get(caller.id, 0) + 1
-        label = f"agent-{number}"
-        leg_id = f"{caller.id}/{label}"
-        account = self._accounts[trunk]
-        call = PjCall(account, NO_CALL)
+        """Send an INVITE to a target.
+
+        Args:
+            target: whom to call, and over which trunk.
+            caller: user part of From, unless the trunk has a `caller_id` or registers.
+            headers: sent on the INVITE.
+            beside: the caller's leg that this one is dialled for; its listeners hear of this one.
+
+        Returns:
+            The leg, which is calling; one whose INVITE could not be sent has ended already.
+
+        Raises:
+            DestinationBlocked: our rules or limits forbid it; nothing was sent.
+            UnresolvedHost: the target's host has no address; nothing was sent.
+        """
+        uri = self._uri(target)
+        if len(self._legs) >= self._settings.sip.max_calls:
+            raise DestinationBlocked("as many legs as `sip.max_calls` allows")
+        trunk = self._settings.trunks.get(target.trunk or "")
+        direct = trunk is None or trunk.next_hop is None
+        target_uri = await with_address(parse_uri(uri)) if direct else uri
+        account = self._accounts[target.trunk or DIRECT]
+        from_user = (trunk.caller_id if trunk else None) or caller
         parameters = call_parameters()
         add_headers(parameters.txOption, headers.items())
-        from_user = self._caller_id(caller, trunk)
-        listen = self._engine.listening[0]
-        if from_user and not self._registers(trunk):
+        if from_user and not (trunk and trunk.registration):
+            listen = self._engine.listening[0]
             parameters.txOption.localUri = f"<sip:{from_user}@{listen.address}:{listen.port}>"
         if target_uri != uri:
             parameters.txOption.targetUri = target_uri
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         parameters.opt.textCount = 0
-        failure = ""
         native.rtp_port_choose(account.getId())
+        call, failure = PjCall(account, NO_CALL), ""
         try:
             call.makeCall(uri, parameters)
         except pj.Error as error:
             failure = str(error.reason)
         info = LegInfo(
             direction=Direction.SENT,
-            trunk=trunk,
+            trunk=target.trunk or "",
             flow="",
             from_uri=str(account.getInfo().uri),
             to_uri=uri,
@@ -358,22 +380,21 @@ class SipAgent:
             sip_call_id="" if failure else native.call_id(call.getId()),
             source="",
         )
-        leg = self._new_leg(leg_id, label, info)
-        leg.subscribe(caller.emit)
+        leg = self._new_leg(*self._name(beside), info)
+        if beside is not None:
+            leg.subscribe(beside.emit)
         leg.begin(call)
         if failure:
             leg.fail(failure)
         self._engine.soon()
         return leg
 
-    def _caller_id(self, caller: Leg, trunk: str) -> str:
-        configured = self._settings.trunks.get(trunk)
-        own = configured.caller_id if configured is not None else None
-        return own or caller.info.caller
-
-    def _registers(self, trunk: str) -> bool:
-        configured = self._settings.trunks.get(trunk)
-        return configured is not None and configured.registration is not None
+    def _name(self, beside: Leg | None) -> tuple[str, str]:
+        """Id and label of an outbound leg."""
+        if beside is None:
+            return secrets.token_hex(8), OUTBOUND
+        number = self._next_agent[beside.id] = self._next_agent.get(beside.id, 0) + 1
+        return f"{beside.id}/agent-{number}", f"agent-{number}"
 
 
 def _let_through(message: Message, patterns: list[str]) -> dict[str, str]:

@@ -3,7 +3,9 @@
     SipError
     ├── EngineError           the installed PJSIP build is missing or unfit
     ├── BindError             an address and port cannot be listened on
-    ├── MediaError            PJSIP refused an audio port, a connection or a codec
+    ├── MediaError            the bridge has no place left for a prompt or a bot
+    ├── DestinationBlocked    our own rules or limits forbid to dial it; nothing was sent
+    ├── UnresolvedHost        a host name has no address; nothing was sent
     └── CallEnded             the leg is gone; whoever waits on it unwinds
 
 A failed transfer is not an error: it is the returned attempt's outcome (sip/outcome.py).
@@ -30,7 +32,15 @@ class BindError(SipError):
 
 
 class MediaError(SipError):
-    """PJSIP refused an audio port, a connection or a codec."""
+    """The bridge has no place left for a prompt or a bot."""
+
+
+class DestinationBlocked(SipError):
+    """Our own rules or limits forbid to dial it. The message says which."""
+
+
+class UnresolvedHost(SipError):
+    """A host name has no IPv4 address."""
 
 
 class CallEnded(SipError):

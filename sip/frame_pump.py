@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sip.errors import MediaError
 from sip.pjsip import native
 
 _RECORD = struct.Struct("=II")  # id, bytes: struct record in frame_pump.c
@@ -178,8 +179,11 @@ class FramePump:
         self._closed = PortCounters()
 
     def open(self, rate: int) -> AudioPort:
-        """A new port on the bridge at 8000, 16000 or 24000 Hz. Raises OSError: none is left."""
-        port = AudioPort(self, rate)
+        """A new port on the bridge at 8000, 16000 or 24000 Hz. Raises MediaError: none is left."""
+        try:
+            port = AudioPort(self, rate)
+        except OSError as error:
+            raise MediaError(str(error)) from error
         self._ports[port.id] = port
         return port
 

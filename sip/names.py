@@ -7,10 +7,7 @@ import socket
 from ipaddress import AddressValueError, IPv4Address
 
 from config.uri import SipUri
-
-
-class UnresolvedHost(Exception):
-    """A host name has no IPv4 address."""
+from sip.errors import UnresolvedHost
 
 
 async def resolve_host(host: str) -> str:

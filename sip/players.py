@@ -6,7 +6,7 @@ import asyncio
 from weakref import WeakKeyDictionary
 
 from sip.audio import Pcm
-from sip.errors import CallEnded
+from sip.errors import CallEnded, MediaError
 from sip.pjsip import native
 
 
@@ -38,12 +38,15 @@ class Players:
 
 
 class Player:
-    """One native player port: the foreground or the background of a leg."""
+    """One native player port of a leg. Raises MediaError where the bridge has no place left."""
 
     def __init__(self, players: Players, rate: int) -> None:
         self._players = players
         self._rate = rate
-        self._id, self.slot = native.player_open(rate)
+        try:
+            self._id, self.slot = native.player_open(rate)
+        except OSError as error:
+            raise MediaError(str(error)) from error
         self._end: asyncio.Future[None] | None = None
 
     def play(self, audio: Pcm) -> asyncio.Future[None]:

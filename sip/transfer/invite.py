@@ -10,16 +10,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sip.errors import DestinationBlocked, UnresolvedHost
 from sip.events import Event, LegEnded, LegProgress, TransferJoined
 from sip.leg import Leg
 from sip.message import address
-from sip.names import UnresolvedHost
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Outcome, Side, classify
 from sip.transfer.evidence import Evidence
 
 Dial = Callable[[], Awaitable[Leg]]
-"""Sends the INVITE; the leg may already have failed. Raises UnresolvedHost."""
+"""Sends the INVITE; the leg may already have failed. Raises DestinationBlocked, UnresolvedHost."""
 
 RING_TIMER = "ring"
 
@@ -45,6 +45,8 @@ async def by_invite(caller: Leg, order: TransferOrder, dial: Dial, evidence: Evi
             return failed
         caller.audio.stop_loop()
         return await _talk(caller, target, evidence)
+    except DestinationBlocked as error:
+        return evidence.conclude(Outcome.BLOCKED, reason=str(error))
     except UnresolvedHost as error:
         return evidence.conclude(Outcome.NETWORK_FAILURE, reason=str(error))
     except asyncio.CancelledError:

@@ -12,7 +12,7 @@ from config.settings import Settings
 from config.targets import Reach, Target
 from sip.agent import SipAgent
 from sip.audio import Pcm
-from sip.errors import BindError, CallEnded, EngineError
+from sip.errors import BindError, CallEnded, DestinationBlocked, EngineError
 from sip.events import (
     Direction,
     Event,
@@ -26,11 +26,11 @@ from sip.events import (
 from sip.leg import Leg
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome, Side
-from sip.softphone.commands import Dial, HangUp, Hold, Resume
+from sip.softphone.commands import Dial, HangUp, Hold, Policy, Resume
 from sip.softphone.driver import Softphone
 from tests.peers import network
 
-GATEWAY, CARRIER, ELSEWHERE = "127.0.0.1", "127.0.0.2", "127.0.0.3"
+GATEWAY, CARRIER, ELSEWHERE, AGENT = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
 LIMIT = 10.0
 
 
@@ -53,6 +53,7 @@ def settings(port: int) -> Settings:
                 "max_calls": 4,
             },
             "trunks": {"carrier": {"sources": [f"{CARRIER}/32"], "routes": [{"flow": "any"}]}},
+            "allow": [f"sip:*@{AGENT}"],
         }
     )
 
@@ -201,6 +202,26 @@ async def test_a_destination_outside_the_rules_is_blocked_and_nothing_leaves(
         assert len(sent) == before
         assert [report.event for report in premium.history] == ["ready"]
     assert not call.leg.gone
+
+
+async def test_a_call_can_be_dialled_for_nobodys_sake(call: Call) -> None:
+    async with await Softphone.start(AGENT, name="agent") as phone:
+        await phone.send(Policy(ring=0.1, tone=880))
+        target = order(phone.uri).target
+        leg = await call.agent.dial(target, caller="100", headers={"X-Case": "7"})
+        async with asyncio.timeout(LIMIT):
+            await leg.wait_confirmed()
+        incoming = await phone.expect("incoming")
+        assert incoming.headers["X-Case"] == "7"
+        assert "sip:100@" in incoming["from"]
+        await leg.hangup({})
+        assert (await phone.expect("disconnected"))["by"] == "peer"
+
+
+async def test_dialling_outside_the_rules_raises_and_sends_nothing(call: Call) -> None:
+    with pytest.raises(DestinationBlocked, match="matches nothing of `allow`"):
+        await call.agent.dial(order(f"sip:premium@{ELSEWHERE}").target)
+    assert list(call.agent.legs) == [call.leg.id]
 
 
 async def test_a_port_that_is_taken_is_named() -> None:
