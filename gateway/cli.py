@@ -46,9 +46,6 @@ FAILED = 1
 USAGE = 2
 NOT_FOUND = 3
 
-YOUNG_OBJECTS = 10_000
-"""New objects between two looks of the garbage collector. A call makes some hundred that live for
-its length; the default of 700 would look at them about every call, and seldom find anything."""
 DEFAULT_CONFIG = Path("switchhook.yaml")
 CONFIG_VARIABLE = "SWITCHHOOK_CONFIG"
 TITLES = ("id", "started (UTC)", "from", "to", "trunk", "duration", "state", "transfers", "path")
@@ -220,7 +217,6 @@ async def _gateway(configuration: Configuration, log_level: int) -> None:
     gateway = Gateway(configuration, agent, prompts, log_level)
     # What is loaded now stays: the collector never walks it again while calls are up.
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS)
     gc.enable()
     await gateway.run()
 
