@@ -178,15 +178,11 @@ class Engine:
         self._poll()
 
     def _poll(self) -> None:
-        more = True
-        while more:
-            more, events = native.poll()
-            self._work_off(events)
+        self._work_off(native.poll())
 
     def _drain(self) -> None:
         self._drain_planned = False
-        _, events = native.drain_events()
-        self._work_off(events)
+        self._work_off(native.drain_events())
 
     def _work_off(self, events: list[NativeEvent]) -> None:
         for event in events:

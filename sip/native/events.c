@@ -92,8 +92,8 @@ static PyObject *as_tuple(const struct queued_event *event)
         PyUnicode_DecodeUTF8(text2, (Py_ssize_t)event->text2_len, "replace"));
 }
 
-/* (more, [event, …]): all that is queued, oldest first. */
-PyObject *sh_events_drain(bool more)
+/* [event, …]: all that is queued, oldest first. */
+PyObject *sh_events_drain(void)
 {
     PyObject *list = PyList_New(0);
     struct queued_event *event, *next;
@@ -112,7 +112,7 @@ PyObject *sh_events_drain(bool more)
         next = event->next;
         free(event);
     }
-    return list ? Py_BuildValue("NN", PyBool_FromLong(more), list) : NULL;
+    return list;
 }
 
 uint64_t sh_events_dropped(void)

@@ -44,6 +44,10 @@ static bool as_unsigned(PyObject *value, unsigned *out)
     return number != (unsigned long)-1 || !PyErr_Occurred();
 }
 
+/* Memory pools that PJSIP keeps for the next call instead of giving them back: those of some thousand
+ * transactions. Stock keeps none, and pays for each with malloc, free and page faults. */
+#define KEPT_POOL_BYTES (64u << 20)
+
 /* Open a port at a rate: (id, slot). */
 static PyObject *open_port(PyObject *rate, pj_status_t (*open)(unsigned, unsigned *, int *),
                            const char *doing)
@@ -85,6 +89,7 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     pj_status_t status;
 
     (void)self, (void)unused;
+    pjsua_var.cp.max_capacity = KEPT_POOL_BYTES;
     sh_call_hook_callbacks();
     status = sh_gate_register(endpt);
     if (status == PJ_SUCCESS)
@@ -94,24 +99,20 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     return none_or_raise(status, "registering the gateway's PJSIP modules");
 }
 
-/* Steps of PJSIP before Python looks at what happened. Each takes in 10 packets at most, so that a
- * call slot that ended is never reused before its end was seen (SPARE_CALLS in sip/engine.py). */
-#define STEPS 4
-
+/* One step of PJSIP, then what happened. What is still readable wakes the loop again. A step takes in 10
+ * packets at most from each socket, so that a call slot that ended is never reused before its end was
+ * seen (SPARE_CALLS in sip/engine.py). */
 static PyObject *poll(PyObject *self, PyObject *unused)
 {
-    int handled = 1;
-
     (void)self, (void)unused;
-    for (int i = 0; i < STEPS && handled > 0; i++)
-        handled = pjsua_handle_events(0);
-    return PyErr_Occurred() ? NULL : sh_events_drain(handled > 0);
+    pjsua_handle_events(0);
+    return PyErr_Occurred() ? NULL : sh_events_drain();
 }
 
 static PyObject *drain_events(PyObject *self, PyObject *unused)
 {
     (void)self, (void)unused;
-    return sh_events_drain(false);
+    return sh_events_drain();
 }
 
 static PyObject *events_dropped(PyObject *self, PyObject *unused)
@@ -388,9 +389,9 @@ static PyMethodDef methods[] = {
     {"facts", facts, METH_NOARGS, "(version, calls, sockets, ioqueue, TLS backend, OpenSSL)"},
     {"log_errors_only", log_errors_only, METH_NOARGS, "Quiet PJLIB; before libCreate."},
     {"register_modules", register_modules, METH_NOARGS, "Join PJSIP; once, after libInit."},
-    {"poll", poll, METH_NOARGS, "Let PJSIP work, then as drain_events; more: call again."},
+    {"poll", poll, METH_NOARGS, "Let PJSIP work, then as drain_events."},
     {"drain_events", drain_events, METH_NOARGS,
-     "(more, [(kind, monotonic seconds, Call-ID, number, extra, text, text)]) since the last call"},
+     "[(kind, monotonic seconds, Call-ID, number, extra, text, text)] since the last call"},
     {"events_dropped", events_dropped, METH_NOARGS, "Events lost to a full queue."},
     {"gate_replace", gate_replace, METH_VARARGS,
      "([(network, mask, account)] most specific first, draining, drop_unknown, max_legs)"},

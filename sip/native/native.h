@@ -56,7 +56,7 @@ struct sh_event {
 };
 
 void sh_event_push(const struct sh_event *what);
-PyObject *sh_events_drain(bool more);
+PyObject *sh_events_drain(void);
 uint64_t sh_events_dropped(void);
 
 /* wire.c, gate.c, refer.c: PJSIP modules, registered once after libInit */

@@ -37,7 +37,7 @@ void sh_rtp_port_choose(pjsua_acc_id id)
     for (unsigned tried = 0; tried < pairs; tried++) {
         unsigned port = first + 2 * (cursor++ % pairs);
 
-        if (is_free(&address, port) && is_free(&address, port + 1)) {
+        if (is_free(&address, port)) { /* its RTCP neighbour is PJSIP's to try */
             account->next_rtp_port = (pj_uint16_t)port;
             return;
         }
