@@ -117,8 +117,13 @@ def run(
 
 @config_app.command("check")
 def check(config: ConfigArgument = None) -> None:
-    """Check the settings and every flow, and say what is wrong where."""
+    """Check the settings, every flow and every recording, and say what is wrong where."""
     configuration = _load(config)
+    # The audio libraries load here alone.
+    from ivr.prompts.check import check_recordings  # noqa: PLC0415
+
+    if problems := check_recordings(configuration):
+        _refuse(ConfigError(problems))
     typer.echo(f"{configuration.path}: ok; flows: {', '.join(sorted(configuration.flows))}")
 
 

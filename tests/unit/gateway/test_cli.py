@@ -84,6 +84,15 @@ class TestConfiguration:
         assert result.stderr.splitlines()[-1].startswith("switchhook: ")
         assert "Traceback" not in result.output
 
+    def test_a_recording_that_is_no_audio_is_found_before_a_start(self, folder: Path) -> None:
+        flow = folder / "flows" / "main.yaml"
+        flow.write_text(FLOW.replace("prompt: Goodbye", "prompt: {file: hello.wav}"))
+        (flow.parent / "hello.wav").write_bytes(b"RIFF\x24\x00\x00\x00WAVEfmt broken")
+        result = run("config", "check")
+        assert result.exit_code == USAGE
+        assert "hello.wav" in result.stderr.splitlines()[0]
+        assert "main.yaml:" in result.stderr.splitlines()[0]
+
     def test_none_is_an_error_that_says_what_to_do(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
