@@ -118,6 +118,9 @@ class Leg:
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._quality = MediaQuality()
         self._answering = False
+        self._acknowledged = False
+        self._release_headers: Mapping[str, str] | None = None
+        """What the BYE will carry that waits for the ACK."""
         self._ended_by: Side | None = None
         self._final: tuple[int, str] | None = None
         """Status and reason PJSIP ended the call with; set once it is gone."""
@@ -207,6 +210,10 @@ class Leg:
             self.reject(603, headers=(headers or {}).items())
             return
         self._ended_by = Side.GATEWAY
+        if headers and not self._acknowledged:
+            # PJSIP would wait for the ACK as well, but lose the headers over it.
+            self._release_headers = headers
+            return
         call.hangup(call_parameters(0, "", (headers or {}).items()))
         self._engine.soon()
 
@@ -278,6 +285,10 @@ class Leg:
         self._disconnect(503, reason)
 
     def _state_changed(self, state: InviteState, code: int, reason: str) -> None:
+        if state is InviteState.CONFIRMED:
+            self._acknowledged = True
+            if self._release_headers is not None:
+                self.release(self._release_headers)
         match state:
             case InviteState.EARLY if self.info.direction is Direction.SENT:
                 self.rang = True

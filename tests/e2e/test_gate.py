@@ -58,6 +58,14 @@ class Socket(asyncio.DatagramProtocol):
                 if message.method == method and (message.status or 0) >= 200:
                     return message
 
+    async def request(self, method: str) -> Message:
+        """The next request of this method."""
+        async with asyncio.timeout(LIMIT):
+            while True:
+                message = await self.received.get()
+                if message.status is None and message.method == method:
+                    return message
+
 
 @dataclass
 class Peer:
@@ -196,6 +204,25 @@ class TestWhoMayAsk:
         assert leg.info.headers == {"X-Name": "caf\N{REPLACEMENT CHARACTER}"}
         leg.reject(486)
         await leg.wait_ended()
+
+
+class TestHangingUpBeforeTheAck:
+    """RFC 3261 section 15: the callee waits for the ACK before it says BYE."""
+
+    async def test_the_bye_waits_and_keeps_its_headers(self, line: Line) -> None:
+        peer = await line.peer()
+        peer.send("INVITE", "Content-Type: application/sdp", body=SDP)
+        async with asyncio.timeout(LIMIT):
+            leg = await anext(line.agent.inbound())
+        await leg.answer()
+        answer = await peer.socket.final("INVITE")
+        leg.release({"X-Transfer-To": "sip:ivr@127.0.0.2"})
+        assert not leg.gone
+        peer.to_tag = answer.header("To").partition("tag=")[2]
+        peer.cseq -= 1
+        peer.send("ACK")
+        bye = await peer.socket.request("BYE")
+        assert bye.header("X-Transfer-To") == "sip:ivr@127.0.0.2"
 
 
 class TestWhatIsNotServed:

@@ -78,6 +78,7 @@ class TestCalls:
         assert invite.headers.get("X-Account") == "4711"
         assert "+4930@" in invite["from"]
         await alice.expect("confirmed", "a")
+        await bob.expect("confirmed", "in-1")  # before the ACK, PJSIP would lose the headers
         await bob.send(commands.HangUp(call="in-1", headers={"X-Result": "done"}))
         bye = await alice.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-Result") == "done"
