@@ -5,7 +5,7 @@
  */
 #include "native.h"
 
-PyObject *sh_raise(pj_status_t status, const char *doing)
+static PyObject *raise_status(pj_status_t status, const char *doing)
 {
     char text[PJ_ERR_MSG_SIZE];
 
@@ -17,7 +17,7 @@ PyObject *sh_raise(pj_status_t status, const char *doing)
 static PyObject *none_or_raise(pj_status_t status, const char *doing)
 {
     if (status != PJ_SUCCESS)
-        return sh_raise(status, doing);
+        return raise_status(status, doing);
     Py_RETURN_NONE;
 }
 
@@ -59,7 +59,7 @@ static PyObject *open_port(PyObject *rate, pj_status_t (*open)(unsigned, unsigne
     if (!as_unsigned(rate, &value))
         return NULL;
     status = open(value, &id, &slot);
-    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot) : sh_raise(status, doing);
+    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot) : raise_status(status, doing);
 }
 
 /* Do something to the port with this id. */
@@ -252,7 +252,7 @@ static PyObject *clock_start(PyObject *self, PyObject *unused)
     pj_status_t status = sh_clock_start(&fd);
 
     (void)self, (void)unused;
-    return status == PJ_SUCCESS ? PyLong_FromLong(fd) : sh_raise(status, "starting the media clock");
+    return status == PJ_SUCCESS ? PyLong_FromLong(fd) : raise_status(status, "starting the media clock");
 }
 
 static PyObject *clock_stop(PyObject *self, PyObject *unused)
@@ -306,7 +306,7 @@ static PyObject *pump_write(PyObject *self, PyObject *args)
         return NULL;
     taken = sh_pump_write(id, data.buf, data.len);
     PyBuffer_Release(&data);
-    return taken < 0 ? sh_raise(PJ_ENOTFOUND, "writing bot audio") : PyLong_FromSsize_t(taken);
+    return taken < 0 ? raise_status(PJ_ENOTFOUND, "writing bot audio") : PyLong_FromSsize_t(taken);
 }
 
 static PyObject *pump_clear(PyObject *self, PyObject *id)
@@ -370,7 +370,7 @@ static PyObject *player_play(PyObject *self, PyObject *args)
     if (!sound)
         return NULL;
     status = sh_player_play(id, sound, loop, &play);
-    return status == PJ_SUCCESS ? PyLong_FromUnsignedLong(play) : sh_raise(status, "playing");
+    return status == PJ_SUCCESS ? PyLong_FromUnsignedLong(play) : raise_status(status, "playing");
 }
 
 static PyObject *player_stop(PyObject *self, PyObject *id)

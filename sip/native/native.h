@@ -31,7 +31,6 @@
 
 /* module.c */
 PyObject *switchhook_native_init(void);
-PyObject *sh_raise(pj_status_t status, const char *doing);
 
 /* Seconds of CLOCK_MONOTONIC: the same clock as Python's time.monotonic(). */
 double sh_now(void);
