@@ -84,7 +84,11 @@ class World:
     folder: Path
     transport: str = "udp"
     settings: dict[str, Any] = field(default_factory=dict)
-    """Merged over the generated settings, section by section."""
+    """Merged over the generated settings, mapping by mapping."""
+    flows: tuple[dict[str, Any], ...] = ()
+    """Flows of the test's own, beside the usual ones."""
+    numbers: dict[str, str] = field(default_factory=dict)
+    """Which of them answers which number, beside `NUMBERS`."""
     port: int = field(default_factory=lambda: network.free_port(GATEWAY))
     carrier_port: int = field(default_factory=lambda: network.free_port(CARRIER))
     pbx_port: int = field(default_factory=lambda: network.free_port(PBX))
@@ -123,13 +127,9 @@ class World:
             pcm = tone(hertz, PROMPT_SECONDS)
             with soundfile.SoundFile(flows / f"{name}.wav", "w", pcm.rate, 1, "PCM_16") as wav:
                 wav.buffer_write(pcm.samples, "int16")
-        for flow in _flows():
+        for flow in (*_flows(), *self.flows):
             (flows / f"{flow['flow']}.yaml").write_text(_yaml(flow))
-        settings = self._settings()
-        for section, values in self.settings.items():
-            known = settings.get(section)
-            settings[section] = {**known, **values} if isinstance(known, dict) else values
-        self.configuration.write_text(_yaml(settings))
+        self.configuration.write_text(_yaml(_merged(self._settings(), self.settings)))
 
     def _settings(self) -> dict[str, Any]:
         pbx = f"@{PBX}:{self.pbx_port}{self._suffix}"
@@ -150,7 +150,8 @@ class World:
                     "proxy": f"sip:{CARRIER}:{self.carrier_port}{self._suffix}",
                     "refer": REFER_TIMERS,
                     "routes": [
-                        {"number": number, "flow": flow} for number, flow in NUMBERS.items()
+                        {"number": number, "flow": flow}
+                        for number, flow in {**NUMBERS, **self.numbers}.items()
                     ],
                 },
                 "pbx": {
@@ -200,20 +201,32 @@ def _yaml(document: dict[str, Any]) -> str:
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False)
 
 
-def _prompt(name: str) -> dict[str, str]:
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(below[key], value)
+        for key, value in above.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **above, **both}
+
+
+def prompt(name: str) -> dict[str, str]:
+    """The prompt of this name, as a flow refers to it."""
     return {"file": f"{name}.wav"}
 
 
-def _fallback() -> dict[str, Any]:
-    return {key: {"prompt": _prompt(name), "end": True} for key, name in FALLBACK.items()}
+def fallback_table() -> dict[str, Any]:
+    """A prompt of its own for each failure, then the end."""
+    return {key: {"prompt": prompt(name), "end": True} for key, name in FALLBACK.items()}
 
 
-def _transfer(**node: Any) -> dict[str, Any]:
-    return {"type": "agent_transfer", "fallback": _fallback(), **node}
+def transfer_node(**node: Any) -> dict[str, Any]:
+    """An `agent_transfer` node with the usual fallback."""
+    return {"type": "agent_transfer", "fallback": fallback_table(), **node}
 
 
 def _flows() -> list[dict[str, Any]]:
-    goodbye = {"type": "hangup", "prompt": _prompt("goodbye"), "headers": {"X-End": "goodbye"}}
+    goodbye = {"type": "hangup", "prompt": prompt("goodbye"), "headers": {"X-End": "goodbye"}}
     return [
         {
             # A caller talks to a bot, which decides.
@@ -231,17 +244,19 @@ def _flows() -> list[dict[str, Any]]:
                 },
                 "hand_over": {
                     "type": "agent_transfer",
-                    "accepted_message": _prompt("accepted"),
+                    "accepted_message": prompt("accepted"),
                     "timeout": ANSWER_LIMIT,
                     # Back to the bot, which learns from its `start` what became of it.
                     "fallback": {
-                        "486": {"prompt": _prompt("code-486"), "node": "talk"},
-                        "default": {"prompt": _prompt("default"), "node": "talk"},
+                        "486": {"prompt": prompt("code-486"), "node": "talk"},
+                        "default": {"prompt": prompt("default"), "node": "talk"},
                     },
                     "next": "talk",
                 },
-                "hand_back": _transfer(target="outside", method="bye", headers=HANDBACK_HEADERS),
-                "bot_failed": {"type": "hangup", "prompt": _prompt("bot-failed")},
+                "hand_back": transfer_node(
+                    target="outside", method="bye", headers=HANDBACK_HEADERS
+                ),
+                "bot_failed": {"type": "hangup", "prompt": prompt("bot-failed")},
                 "goodbye": goodbye,
             },
         },
@@ -250,7 +265,7 @@ def _flows() -> list[dict[str, Any]]:
             "flow": "dial",
             "start": "to_sales",
             "nodes": {
-                "to_sales": _transfer(target="sales", timeout=ANSWER_LIMIT, next="goodbye"),
+                "to_sales": transfer_node(target="sales", timeout=ANSWER_LIMIT, next="goodbye"),
                 "goodbye": goodbye,
             },
         },
@@ -258,15 +273,15 @@ def _flows() -> list[dict[str, Any]]:
             # The trunk is asked to take the call elsewhere.
             "flow": "refer",
             "start": "to_outside",
-            "nodes": {"to_outside": _transfer(target="outside", method="refer")},
+            "nodes": {"to_outside": transfer_node(target="outside", method="refer")},
         },
         {
             # The call is given back to the trunk with BYE.
             "flow": "handback",
             "start": "greet",
             "nodes": {
-                "greet": {"type": "play", "prompt": _prompt("welcome"), "next": "back"},
-                "back": _transfer(target="outside", method="bye", headers=HANDBACK_HEADERS),
+                "greet": {"type": "play", "prompt": prompt("welcome"), "next": "back"},
+                "back": transfer_node(target="outside", method="bye", headers=HANDBACK_HEADERS),
             },
         },
         {
@@ -277,11 +292,11 @@ def _flows() -> list[dict[str, Any]]:
                 "first": {
                     "type": "agent_transfer",
                     "target": "sales",
-                    "accepted_message": _prompt("accepted"),
+                    "accepted_message": prompt("accepted"),
                     "timeout": ANSWER_LIMIT,
                     "fallback": {
-                        "busy": {"prompt": _prompt("code-486"), "node": "next_one"},
-                        "default": {"prompt": _prompt("default"), "end": True},
+                        "busy": {"prompt": prompt("code-486"), "node": "next_one"},
+                        "default": {"prompt": prompt("default"), "end": True},
                     },
                 },
                 "next_one": {
@@ -290,7 +305,7 @@ def _flows() -> list[dict[str, Any]]:
                     "timeout": ANSWER_LIMIT,
                     "headers": {"X-Queue": "support"},
                     "waiting": "music",
-                    "fallback": {"default": {"prompt": _prompt("default"), "end": True}},
+                    "fallback": {"default": {"prompt": prompt("default"), "end": True}},
                     "next": "goodbye",
                 },
                 "goodbye": goodbye,
