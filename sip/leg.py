@@ -107,8 +107,8 @@ class Leg:
         """Whether an outbound leg got a 180 or 183."""
         self.audio = LegAudio(engine.players, engine.pump)
         self.wire = Wire(label, self.emit)
-        self.cancel_requested: asyncio.Future[None] | None = None
-        """Set by the transfer that is waiting for its verdict; its result cancels it."""
+        self._cancellations: set[asyncio.Future[None]] = set()
+        """One for each attempt that waits for its verdict; a result cancels that attempt."""
         self._engine = engine
         self._carry_out = carry_out
         self._on_end = on_end
@@ -210,7 +210,7 @@ class Leg:
             self.reject(603, headers=(headers or {}).items())
             return
         self._ended_by = Side.GATEWAY
-        if headers and not self._acknowledged:
+        if headers and self.info.direction is Direction.RECEIVED and not self._acknowledged:
             # PJSIP would wait for the ACK as well, but lose the headers over it.
             self._release_headers = headers
             return
@@ -247,12 +247,22 @@ class Leg:
         self._alive()
         return await self._carry_out(self, order)
 
+    def cancellation(self) -> asyncio.Future[None]:
+        """For an attempt that can be called off: done once `cancel_transfer` wants its end.
+
+        Whoever took it cancels it when the attempt has its verdict.
+        """
+        requested: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._cancellations.add(requested)
+        requested.add_done_callback(self._cancellations.discard)
+        return requested
+
     def cancel_transfer(self) -> bool:
-        """Cancel the attempt that waits for its verdict. False: there is none."""
-        if self.cancel_requested is None or self.cancel_requested.done():
-            return False
-        self.cancel_requested.set_result(None)
-        return True
+        """Cancel whatever waits for its verdict, several targets at once. False: nothing does."""
+        waiting = [requested for requested in self._cancellations if not requested.done()]
+        for requested in waiting:
+            requested.set_result(None)
+        return bool(waiting)
 
     # -- what PJSIP tells -----------------------------------------------------------------------
 

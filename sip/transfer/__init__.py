@@ -2,7 +2,9 @@
 
 verdict.py    the REFER verdict: a state machine as a table, without I/O
 evidence.py   what an attempt leaves behind
-invite.py     dial the target, join the legs
+ringing.py    reach one target: dial, ring, answer
+talk.py       the legs joined, until one leaves
+invite.py     reach the target, join the legs
 refer.py      REFER on the caller's dialog, and the verdict's timers
 bye.py        hand the call back
 """

@@ -82,15 +82,13 @@ class _Referral:
         caller.wire.on_notify = self._notify
         self._left = asyncio.ensure_future(caller.wait_ended())
         self._left.add_done_callback(self._bye)
-        self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._cancelled = caller.cancellation()
         self._cancelled.add_done_callback(self._cancel)
-        caller.cancel_requested = self._cancelled
 
     def close(self) -> None:
         """Stop listening."""
         self._caller.wire.on_refer_final = None
         self._caller.wire.on_notify = None
-        self._caller.cancel_requested = None
         self._left.cancel()
         self._cancelled.cancel()
 
@@ -129,7 +127,7 @@ class _Referral:
                 if timer is not None:
                     self._evidence.step("timer", detail=timer.value)
                 self._caller.audio.stop_loop()
-                self._caller.cancel_requested = None
+                self._cancelled.cancel()
                 self._evidence.conclude(outcome, code, reason, timer.value if timer else None)
             case SendBye():
                 self._evidence.step("bye", detail=f"by {Side.GATEWAY.value}")
