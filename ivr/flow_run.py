@@ -11,7 +11,7 @@ import structlog
 
 from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt
 from ivr.events import Playback, PromptEnded, PromptStarted
-from ivr.ports import BotPort, CallerCall, PromptSource
+from ivr.ports import BotPort, CallerCall, PromptSource, TransferOrder
 from ivr.prompts.errors import PromptError
 from ivr.result import EndReason
 from ivr.tasks import stop
@@ -84,6 +84,8 @@ class FlowRun:
         """Who ended the caller's leg; None while it lives."""
         self.cancel_requested = False
         """The transfer was cancelled before anything was dialled."""
+        self.order: TransferOrder | None = None
+        """The attempt that is being made; it can be taken back until its target is connected."""
         self.announcement: asyncio.Task[None] | None = None
         """The accepted message of a transfer, while it is played."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,6 +144,11 @@ class FlowRun:
     def handing_over(self) -> bool:
         """Whether a transfer has been ordered and has not ended."""
         return self.handover is not None and self.handover.status in IN_PROGRESS
+
+    @property
+    def connected(self) -> bool:
+        """Whether caller and target hear each other."""
+        return self.handover is not None and self.handover.status is HandoverStatus.ACTIVE
 
     def next_attempt(self) -> str:
         """An id for the next attempt: `t1`, `t2` …"""

@@ -40,6 +40,7 @@ from ivr.result import EndReason, FlowResult
 from ivr.tasks import cut, finished, stop
 from ivr.transfer_request import Directory, TransferRequest
 from sip.events import Event, LegEnded, TransferEnded, TransferJoined
+from sip.order import Withdrawal
 from sip.outcome import Handover, HandoverStatus, Side
 
 log = structlog.get_logger()
@@ -313,11 +314,8 @@ class Interpreter:
                 if run.announcement is not None:
                     cut(run.announcement)
             case _:
-                if not run.call.cancel_transfer():
-                    message = (
-                        "no target is waited for: it is just being dialled, or its verdict is in"
-                    )
-                    self._refuse(RefusalReason.NO_TRANSFER, message)
+                if run.order is not None:
+                    run.order.withdraw(Withdrawal.CANCELLED)
         run.emit(DecisionTaken("cancel_transfer", run.handover.target))
 
     def _decide_play(self, prompt: Prompt) -> None:

@@ -65,22 +65,22 @@ class CallerCall(Protocol):
         Audio played at the same time is mixed: an operator's announcement sounds over a bot.
         """
 
+    def loop(self, audio: Pcm) -> None:
+        """Play again and again below everything else, until `stop_loop` or a target's answer."""
+
+    def stop_loop(self) -> None:
+        """End the sound that loops."""
+
     async def transfer(self, order: TransferOrder) -> Attempt:
-        """Carry out one attempt and return its verdict.
+        """Carry out one attempt and return its verdict. Several by `invite` may run at once.
 
         For `invite` a success returns when the target has left; for `refer` and `bye`, when the
-        verdict is in. The caller hears `order.waiting` in between. Never raises for a failed
-        attempt, nor for a caller who hangs up: both are the returned attempt's outcome. Cancelling
+        verdict is in. Never raises for a failed attempt, nor for a caller who hangs up: both are
+        the returned attempt's outcome. `order.withdraw` takes it back until then. Cancelling
         releases the target at once; the attempt's `TransferEnded` is then all that is left of it.
 
         Raises:
             CallEnded: the caller was gone before the attempt began.
-        """
-
-    def cancel_transfer(self) -> bool:
-        """Cancel an attempt that waits for its verdict; its outcome becomes `cancelled`.
-
-        False: no attempt is waiting; none was begun, or the target is already connected.
         """
 
     async def hangup(self, headers: Mapping[str, str]) -> None:

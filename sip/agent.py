@@ -292,6 +292,8 @@ class SipAgent:
             evidence = Evidence(order, order.target.destination, caller.emit)
             return evidence.conclude(Outcome.BLOCKED, reason=str(error))
         evidence = Evidence(order, uri, caller.emit)
+        if order.withdrawal.done():
+            return evidence.conclude(Outcome.CANCELLED, reason=order.withdrawal.result())
         match order.method:
             case Method.INVITE:
                 dial = partial(
@@ -300,6 +302,7 @@ class SipAgent:
                     caller=caller.info.caller,
                     headers=order.headers,
                     beside=caller,
+                    attempt=order.attempt,
                 )
                 return await by_invite(caller, order, dial, evidence)
             case Method.REFER:
@@ -329,6 +332,7 @@ class SipAgent:
         caller: str = "",
         headers: Mapping[str, str] = MappingProxyType({}),
         beside: Leg | None = None,
+        attempt: str = "",
     ) -> Leg:
         """Send an INVITE to a target.
 
@@ -337,6 +341,7 @@ class SipAgent:
             caller: user part of From, unless the trunk has a `caller_id` or registers.
             headers: sent on the INVITE.
             beside: the caller's leg that this one is dialled for; its listeners hear of this one.
+            attempt: the transfer attempt it is dialled for.
 
         Returns:
             The leg, which is calling; one whose INVITE could not be sent has ended already.
@@ -379,6 +384,7 @@ class SipAgent:
             number=user_part(uri),
             sip_call_id="" if failure else native.call_id(call.getId()),
             source="",
+            attempt=attempt,
         )
         leg = self._new_leg(*self._name(beside), info)
         if beside is not None:

@@ -56,6 +56,8 @@ class LegStarted(LegEvent):
     uri: str
     """The other party: From of an inbound leg, request URI of an outbound one."""
     trunk: str
+    attempt: str = ""
+    """The transfer attempt that the leg was dialled for; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,8 @@ class LegInfo:
     """`address:port` of the peer; empty for an outbound leg."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Received headers that the trunk lets through."""
+    attempt: str = ""
+    """The transfer attempt that an outbound leg was dialled for."""
 
 
 class Leg:
@@ -107,8 +109,6 @@ class Leg:
         """Whether an outbound leg got a 180 or 183."""
         self.audio = LegAudio(engine.players, engine.pump)
         self.wire = Wire(label, self.emit)
-        self._cancellations: set[asyncio.Future[None]] = set()
-        """One for each attempt that waits for its verdict; a result cancels that attempt."""
         self._engine = engine
         self._carry_out = carry_out
         self._on_end = on_end
@@ -228,6 +228,15 @@ class Leg:
         self._alive()
         await self.audio.play(audio)
 
+    def loop(self, audio: Pcm) -> None:
+        """Play again and again below everything else, until `stop_loop` or a join."""
+        if not self.gone:
+            self.audio.loop(audio)
+
+    def stop_loop(self) -> None:
+        """End the sound that loops."""
+        self.audio.stop_loop()
+
     def open_audio(self, rate: int) -> AudioPort:
         """Connect a bot at 8000, 16000 or 24000 Hz. Raises CallEnded."""
         self._alive()
@@ -247,30 +256,14 @@ class Leg:
         self._alive()
         return await self._carry_out(self, order)
 
-    def cancellation(self) -> asyncio.Future[None]:
-        """For an attempt that can be called off: done once `cancel_transfer` wants its end.
-
-        Whoever took it cancels it when the attempt has its verdict.
-        """
-        requested: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._cancellations.add(requested)
-        requested.add_done_callback(self._cancellations.discard)
-        return requested
-
-    def cancel_transfer(self) -> bool:
-        """Cancel whatever waits for its verdict, several targets at once. False: nothing does."""
-        waiting = [requested for requested in self._cancellations if not requested.done()]
-        for requested in waiting:
-            requested.set_result(None)
-        return bool(waiting)
-
     # -- what PJSIP tells -----------------------------------------------------------------------
 
     def begin(self, call: PjCall) -> None:
         """Take charge of PJSIP's call object."""
         self._call = call
         uri = self.info.from_uri if self.label == CALLER else self.info.to_uri
-        self.emit(LegStarted(self.label, self.info.direction, uri, self.info.trunk))
+        info = self.info
+        self.emit(LegStarted(self.label, info.direction, uri, info.trunk, info.attempt))
 
     def saw(self, event: NativeEvent) -> None:
         """Take in what happened in this dialog, in the order in which it happened."""

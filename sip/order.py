@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from config.targets import Target
-from sip.audio import Pcm
 from sip.outcome import Method
+
+
+class Withdrawal(StrEnum):
+    """Why a target is not wanted any more, though neither it nor the caller has left."""
+
+    CANCELLED = "cancelled"
+    """Through the API, or because the call goes on elsewhere."""
+    BY_CALLER = "cancelled by the caller"
+    BY_BOT = "cancelled by the bot"
+    ELSEWHERE = "answered elsewhere"
+    """Another target that was rung at the same time has the caller."""
+
+
+def _at_once() -> bool:
+    return True
+
+
+def _new_withdrawal() -> asyncio.Future[Withdrawal]:
+    return asyncio.get_running_loop().create_future()
 
 
 @dataclass(frozen=True, slots=True)
 class TransferOrder:
-    """One attempt to reach one target."""
+    """One attempt to reach one target. Several may be under way for one caller at once."""
 
     attempt: str
     """Id of the attempt, unique within the call: `t1`, `t2` …"""
@@ -22,7 +42,16 @@ class TransferOrder:
     method: Method
     timeout: float
     """Seconds that the target may ring (INVITE)."""
-    waiting: Pcm | None
-    """Looped to the caller until the verdict; None: the caller hears the target's early media."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE."""
+    early_media: bool = False
+    """The caller hears what the target plays before it answers."""
+    claim: Callable[[], bool] = _at_once
+    """Asked once, when the target has answered: False, another target was faster (INVITE)."""
+    withdrawal: asyncio.Future[Withdrawal] = field(default_factory=_new_withdrawal)
+    """Its result takes the order back; without effect once the attempt has its verdict."""
+
+    def withdraw(self, why: Withdrawal) -> None:
+        """Take the order back: the attempt's outcome becomes `cancelled`, if it has none yet."""
+        if not self.withdrawal.done():
+            self.withdrawal.set_result(why)

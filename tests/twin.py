@@ -92,14 +92,16 @@ class TwinCall:
         self.endless: set[str] = set()
         """Prompts that play until they are stopped."""
         self.orders: list[TransferOrder] = []
+        self.looped: Pcm | None = None
+        """The sound that the caller waits by."""
+        self.sounds: list[str] = []
+        """Those that were looped."""
         self.ended: Side | None = None
         """Who ended the leg."""
         self.answered = False
         self._verdicts = iter(verdicts)
         self._listeners: list[Callable[[Event], None]] = []
         self._leg_ended = asyncio.Event()
-        self._cancelled: asyncio.Event | None = None
-        """Of the attempt that waits for its verdict."""
         self._agent_left = asyncio.Event()
 
     # What a test does
@@ -138,12 +140,20 @@ class TwinCall:
             self.stage.journal.append(f"stopped {label}")
             raise
 
+    def loop(self, audio: Pcm) -> None:
+        self.looped = audio
+        self.sounds.append(audio.samples.decode())
+
+    def stop_loop(self) -> None:
+        self.looped = None
+
     async def transfer(self, order: TransferOrder) -> Attempt:
         if self.ended:
             raise CallEnded
         self.orders.append(order)
         verdict = next(self._verdicts, Verdict())
-        self._cancelled = cancelled = asyncio.Event()
+        cancelled = asyncio.Event()
+        order.withdrawal.add_done_callback(lambda _: cancelled.set())
         self._agent_left.clear()
         outcome, code = Outcome.CANCELLED, verdict.code
         bye_by: Side | None = None
@@ -162,7 +172,6 @@ class TwinCall:
             elif cancelled.is_set():
                 outcome, code = Outcome.CANCELLED, 487
                 return self._end(order, outcome, code)
-            self._cancelled = None
             outcome = verdict.outcome
             if order.method is Method.BYE and outcome is not Outcome.BLOCKED:
                 self.hang_up(Side.GATEWAY)  # the BYE is sent, whatever is answered
@@ -172,14 +181,6 @@ class TwinCall:
         except asyncio.CancelledError:
             self._end(order, outcome, code, Side.GATEWAY)
             raise
-        finally:
-            self._cancelled = None
-
-    def cancel_transfer(self) -> bool:
-        if self._cancelled is None:
-            return False
-        self._cancelled.set()
-        return True
 
     async def hangup(self, headers: Mapping[str, str]) -> None:
         sent = "".join(f" {name}: {value}" for name, value in headers.items())

@@ -21,6 +21,7 @@ from ivr.ports import CallEnded, TransferOrder
 from ivr.result import EndReason
 from ivr.tasks import finished, stop
 from ivr.transfer_request import method
+from sip.order import Withdrawal
 from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 
 log = structlog.get_logger()
@@ -78,11 +79,14 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
         target=target,
         method=how,
         timeout=node.timeout or target.timeout,
-        waiting=run.prompts.waiting(node.waiting),
         # The flow's author has the last word on a header that both set.
         headers={**request.headers, **node.headers},
     )
-    return await _carry_out(run, order)
+    run.call.loop(run.prompts.waiting(node.waiting))
+    try:
+        return await _carry_out(run, order)
+    finally:
+        run.call.stop_loop()
 
 
 def _undialled(run: FlowRun, how: Method, target: str, outcome: Outcome, reason: str) -> Attempt:
@@ -108,11 +112,14 @@ async def _announce(node: AgentTransfer, run: FlowRun) -> None:
 
 async def _carry_out(run: FlowRun, order: TransferOrder) -> Attempt:
     transfer = asyncio.create_task(run.call.transfer(order))
+    run.order = order
     try:
         attempt = await asyncio.shield(transfer)
     except asyncio.CancelledError:
-        if run.caller_left is None and not run.call.cancel_transfer():
-            transfer.cancel()  # caller and target are connected: there is no verdict to wait for
+        if run.caller_left is None:
+            order.withdraw(Withdrawal.CANCELLED)
+            if run.connected:
+                transfer.cancel()  # there is no verdict to wait for
         if not await finished(transfer, RELEASE_LIMIT):
             log.error("transfer without a verdict", call_id=run.call.id, attempt=order.attempt)
             await stop(transfer)
@@ -121,6 +128,8 @@ async def _carry_out(run: FlowRun, order: TransferOrder) -> Attempt:
         if run.caller_left is None:
             raise
         return attempt
+    finally:
+        run.order = None
     run.record(attempt)
     return attempt
 

@@ -1,7 +1,8 @@
 """Transfer by INVITE: a second leg is dialled, the two are joined here and stay anchored.
 
-The caller hears the waiting sound until the target answers. On failure the flow goes on at once; on
-success when the target has left.
+The sound that the caller waits by ends with the target's answer. It goes on after a failure: other
+targets may be ringing, or be rung next. On failure the flow goes on at once; on success when the
+target has left.
 """
 
 from __future__ import annotations
@@ -20,13 +21,7 @@ async def by_invite(caller: Leg, order: TransferOrder, dial: Dial, evidence: Evi
     Returns:
         The attempt, when it has failed, or when one of the joined parties has left.
     """
-    if order.waiting is not None:
-        caller.audio.loop(order.waiting)
-    try:
-        reached = await Ringing(caller, order, dial, evidence).reach()
-    finally:
-        caller.audio.stop_loop()
-        caller.audio.part()
+    reached = await Ringing(caller, order, dial, evidence).reach()
     if isinstance(reached, Attempt):
         return reached
     return await talk(caller, reached, evidence)

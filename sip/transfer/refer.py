@@ -13,7 +13,7 @@ from config.settings import ReferTimers
 from sip.events import LegEnded
 from sip.leg import Leg
 from sip.message import Message, sipfrag_status
-from sip.order import TransferOrder
+from sip.order import TransferOrder, Withdrawal
 from sip.outcome import Attempt, Outcome, Side
 from sip.transfer.evidence import Evidence
 from sip.transfer.verdict import (
@@ -41,9 +41,7 @@ async def by_refer(
     Returns:
         The attempt. After a success the caller's leg is gone, by the peer's BYE or ours.
     """
-    referral = _Referral(caller, timers, evidence)
-    if order.waiting is not None:
-        caller.audio.loop(order.waiting)
+    referral = _Referral(caller, order, timers, evidence)
     try:
         caller.refer(f"<{uri}>", _headers(caller, order))
         evidence.step("refer_sent")
@@ -55,7 +53,6 @@ async def by_refer(
         raise
     finally:
         referral.close()
-        caller.audio.stop_loop()
     if evidence.attempt is None:
         raise RuntimeError("a REFER was followed to its end without a verdict")
     return evidence.attempt
@@ -64,7 +61,9 @@ async def by_refer(
 class _Referral:
     """Feeds one verdict from the wire, the caller's leg and its timer, and does what it says."""
 
-    def __init__(self, caller: Leg, timers: ReferTimers, evidence: Evidence) -> None:
+    def __init__(
+        self, caller: Leg, order: TransferOrder, timers: ReferTimers, evidence: Evidence
+    ) -> None:
         self._caller = caller
         self._evidence = evidence
         self._seconds = {
@@ -82,15 +81,15 @@ class _Referral:
         caller.wire.on_notify = self._notify
         self._left = asyncio.ensure_future(caller.wait_ended())
         self._left.add_done_callback(self._bye)
-        self._cancelled = caller.cancellation()
-        self._cancelled.add_done_callback(self._cancel)
+        self._withdrawal = order.withdrawal
+        self._withdrawal.add_done_callback(self._withdrawn)
 
     def close(self) -> None:
         """Stop listening."""
         self._caller.wire.on_refer_final = None
         self._caller.wire.on_notify = None
         self._left.cancel()
-        self._cancelled.cancel()
+        self._withdrawal.remove_done_callback(self._withdrawn)
 
     async def follow(self) -> None:
         """Run the verdict to its end."""
@@ -126,8 +125,9 @@ class _Referral:
             case Verdict(outcome, code, reason, timer):
                 if timer is not None:
                     self._evidence.step("timer", detail=timer.value)
-                self._caller.audio.stop_loop()
-                self._cancelled.cancel()
+                self._withdrawal.remove_done_callback(self._withdrawn)
+                if outcome.succeeded:
+                    self._caller.audio.stop_loop()
                 self._evidence.conclude(outcome, code, reason, timer.value if timer else None)
             case SendBye():
                 self._evidence.step("bye", detail=f"by {Side.GATEWAY.value}")
@@ -174,9 +174,8 @@ class _Referral:
             self._evidence.step("bye", detail=f"by {Side.CALLER.value}")
         self._push(Input.BYE)
 
-    def _cancel(self, cancelled: asyncio.Future[None]) -> None:
-        if not cancelled.cancelled():
-            self._push(Input.CANCEL)
+    def _withdrawn(self, withdrawal: asyncio.Future[Withdrawal]) -> None:
+        self._push(Input.CANCEL, None, withdrawal.result())
 
 
 def _headers(caller: Leg, order: TransferOrder) -> list[tuple[str, str]]:

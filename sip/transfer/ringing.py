@@ -1,21 +1,20 @@
 """One target from INVITE to "answered and accepted", or to the attempt that says why not.
 
 Several may ring at once for one caller (a group's wave): each has its order and its evidence. The
-one that `reach` returns first is joined; `withdraw` ends the others.
+first whose `order.claim` is granted is joined; the orders of the others are withdrawn.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
 from typing import Any
 
 from sip.errors import DestinationBlocked, UnresolvedHost
 from sip.events import Event, LegEnded, LegProgress
 from sip.leg import Leg
 from sip.message import address
-from sip.order import TransferOrder
+from sip.order import TransferOrder, Withdrawal
 from sip.outcome import Attempt, Outcome, Side, classify
 from sip.transfer.evidence import Evidence
 
@@ -28,15 +27,6 @@ _COMPLETED_ELSEWHERE = {"Reason": 'SIP;cause=200;text="Call completed elsewhere"
 """On the CANCEL (RFC 3326 section 2): telephones then list no missed call."""
 
 
-class Withdrawal(StrEnum):
-    """Why a target is not wanted any more, though neither it nor the caller has left."""
-
-    CANCELLED = "cancelled"
-    """By bot, operator or caller."""
-    ELSEWHERE = "answered elsewhere"
-    """Another target of the same wave has the caller."""
-
-
 class Ringing:
     """Reaches one target for a caller. Satisfied or failed once; made anew for each attempt."""
 
@@ -46,12 +36,7 @@ class Ringing:
         self._dial = dial
         self._evidence = evidence
         self._target: Leg | None = None
-        self._withdrawn: asyncio.Future[Withdrawal] = asyncio.get_running_loop().create_future()
-
-    def withdraw(self, why: Withdrawal) -> None:
-        """End the attempt as `cancelled`; without effect once `reach` has returned."""
-        if not self._withdrawn.done():
-            self._withdrawn.set_result(why)
+        self._withdrawn = order.withdrawal
 
     async def reach(self) -> Leg | Attempt:
         """Dial, and wait until the target has answered.
@@ -61,13 +46,14 @@ class Ringing:
             has been released. Cancelling concludes the attempt and releases the leg.
         """
         reached: Leg | None = None
-        cancelled = self._caller.cancellation()
-        cancelled.add_done_callback(self._cancel)
         try:
-            self._target = target = await self._dial()
+            target = await self._dialled()
+            if target is None:
+                why = self._withdrawn.result()
+                return self._evidence.conclude(Outcome.CANCELLED, reason=f"{why} before the INVITE")
             self._evidence.step("invite_sent")
             target.subscribe(self._note)
-            if self._order.waiting is None:
+            if self._order.early_media:
                 self._caller.audio.hear(target.audio)
             failed = await self._ring(target)
             if failed is not None:
@@ -83,9 +69,26 @@ class Ringing:
             self._evidence.conclude(Outcome.ABANDONED if gone else Outcome.CANCELLED)
             raise
         finally:
-            cancelled.cancel()
             if reached is None and self._target is not None:
+                if self._caller.audio.hears is self._target.audio:
+                    self._caller.audio.unhear()
                 self._target.release(self._cancel_headers())
+
+    async def _dialled(self) -> Leg | None:
+        """The target's leg; None: the order was taken back while its host was looked up."""
+
+        async def dial() -> None:
+            self._target = await self._dial()
+
+        dialling = asyncio.ensure_future(dial())
+        try:
+            first: set[asyncio.Future[Any]] = {dialling, self._withdrawn}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if dialling.done():
+                dialling.result()
+        finally:
+            dialling.cancel()
+        return self._target
 
     async def _ring(self, target: Leg) -> Attempt | None:
         """Wait for the target's answer; the attempt if there is none."""
@@ -114,15 +117,17 @@ class Ringing:
                     Outcome.NO_ANSWER, reason=f"no answer in {order.timeout:g} s", timer=RING_TIMER
                 )
             if answered.exception() is None:
-                return None
+                return None if order.claim() else self._beaten()
             return _failure(target, await target.wait_ended(), order, evidence)
         finally:
             answered.cancel()
             caller_left.cancel()
 
-    def _cancel(self, cancelled: asyncio.Future[None]) -> None:
-        if not cancelled.cancelled():
-            self.withdraw(Withdrawal.CANCELLED)
+    def _beaten(self) -> Attempt:
+        """The target answered in the very moment in which another one had."""
+        self._order.withdraw(Withdrawal.ELSEWHERE)
+        self._evidence.step("final", 200, Withdrawal.ELSEWHERE)
+        return self._evidence.conclude(Outcome.CANCELLED, reason=Withdrawal.ELSEWHERE)
 
     def _cancel_headers(self) -> Mapping[str, str]:
         elsewhere = self._withdrawn.done() and self._withdrawn.result() is Withdrawal.ELSEWHERE

@@ -18,6 +18,7 @@ async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
         Cancelling releases the target too.
     """
     try:
+        caller.audio.stop_loop()
         caller.audio.part()
         caller.audio.join(target.audio)
         evidence.joined()

@@ -162,8 +162,8 @@ def _abandoned(_: Status) -> Action:
     return Verdict(Outcome.ABANDONED, None, "caller hung up")
 
 
-def _cancelled(_: Status) -> Action:
-    return Verdict(Outcome.CANCELLED, None, "cancelled")
+def _cancelled(status: Status) -> Action:
+    return Verdict(Outcome.CANCELLED, None, status[1] or "cancelled")
 
 
 Row = tuple[State, tuple[Callable[[Status], Action], ...]]

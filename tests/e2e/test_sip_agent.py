@@ -174,7 +174,7 @@ async def test_nothing_can_be_asked_of_a_leg_that_has_ended(call: Call) -> None:
 def order(destination: str, method: Method = Method.INVITE) -> TransferOrder:
     kind = Reach.INTERNAL if method is Method.INVITE else Reach.EXTERNAL
     target = Target.model_validate({"kind": kind, "destination": destination})
-    return TransferOrder("t1", "asked", target, method, 5.0, None)
+    return TransferOrder("t1", "asked", target, method, 5.0)
 
 
 async def transfer(call: Call, asked: TransferOrder) -> Attempt:

@@ -370,16 +370,6 @@ async def test_an_agent_who_talks_is_not_cancelled() -> None:
     assert result.end is EndReason.TRANSFERRED
 
 
-async def test_a_verdict_that_is_in_cannot_be_cancelled() -> None:
-    scene = scene_of("announced")
-    scene.call.cancel_transfer = lambda: False  # type: ignore[method-assign]
-
-    def decide() -> None:
-        assert refused(scene, CancelTransfer()) is RefusalReason.NO_TRANSFER
-
-    await at(scene, "invite billing as t1", decide)
-
-
 @pytest.mark.parametrize("entry", ["bye", "ended by gateway"])
 async def test_a_call_that_is_over_takes_no_decision(entry: str) -> None:
     scene = Scene(NODES, exits=[BotHangup()])
