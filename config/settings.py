@@ -155,6 +155,8 @@ class Rtp(Strict):
     """Even: RTP takes an even port, RTCP the odd one above it (RFC 3550 section 11)."""
     last_port: int = Field(default=32_766, ge=1024, le=65_535)
     """Included."""
+    timeout: Seconds = 300
+    """A leg that sends no audio for so long, without being on hold, is hung up; 0: never."""
 
     @property
     def legs(self) -> int:
@@ -256,6 +258,8 @@ class Trunk(Strict):
 
     sources: list[Network] = Field(default_factory=list)
     """Networks this trunk's requests come from."""
+    media_sources: list[Network] = Field(default_factory=list)
+    """Networks its audio may come from, besides `sources` and the host that its SDP names."""
     proxy: ProxyUri | None = None
     """Where calls over this trunk are sent: `sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
     registration: Registration | None = None

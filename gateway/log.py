@@ -20,12 +20,14 @@ from pydantic_core import to_jsonable_python
 from gateway.events import CallFailed, CallFinished
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent, iso
-from sip.events import SipMessage, TransferEnded
+from sip.events import AudioRefused, AudioSilent, SipMessage, TransferEnded
 
 LEVELS: Mapping[str, int] = {
     CallFinished.name: logging.INFO,
     TransferEnded.name: logging.INFO,
     CallFailed.name: logging.ERROR,
+    AudioRefused.name: logging.WARNING,
+    AudioSilent.name: logging.WARNING,
 }
 """Every other event is logged at DEBUG: the record keeps it anyway."""
 

@@ -48,6 +48,8 @@ SIP_COUNTERS: Mapping[str, str] = {
     "wire_events_dropped": "SIP events lost because the loop did not keep up",
     "clock_ticks": "Ticks of the media clock, 20 ms each",
     "clock_late_ticks": "Ticks of the media clock that came over 100 ms late",
+    "rtp_strangers": "RTP and RTCP packets dropped because nobody vouches for their source",
+    "rtp_moved": "Legs whose audio came from another address than their SDP says",
     "pump_rx_frames": "Frames of callers' audio for bots",
     "pump_rx_dropped": "Frames of callers' audio lost because the loop did not keep up",
     "pump_tx_bytes": "Bytes of bots' audio for callers",

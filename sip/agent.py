@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from ipaddress import IPv4Network
 from types import MappingProxyType
 from typing import assert_never
 
@@ -23,6 +24,7 @@ from config.rules import allowed, destination_uri
 from config.settings import Settings
 from config.targets import Target
 from config.uri import parse_proxy, parse_uri
+from sip.audio_watch import AudioWatch
 from sip.engine import Engine
 from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
@@ -68,6 +70,8 @@ class Counters:
     wire_events_dropped: int
     clock_ticks: int
     clock_late_ticks: int
+    rtp_strangers: int
+    rtp_moved: int
     pump_rx_frames: int
     pump_rx_dropped: int
     pump_tx_bytes: int
@@ -101,6 +105,7 @@ class SipAgent:
         self._registration_changed = asyncio.Event()
         self._sources: list[tuple[int, int, int]] = []
         self._next_agent: dict[str, int] = {}
+        self._audio_watch = AudioWatch(settings.sip.rtp.timeout, self._by_call_id)
 
     @property
     def legs(self) -> Mapping[str, Leg]:
@@ -122,6 +127,7 @@ class SipAgent:
             self._engine.stop()
             raise EngineError(f"PJSIP refuses an account: {error.reason}") from error
         self._set_gate(draining=False)
+        self._audio_watch.start()
 
     async def inbound(self) -> AsyncIterator[Leg]:
         """Callers' legs, unanswered, each with the flow its route selected."""
@@ -137,6 +143,7 @@ class SipAgent:
         if not self._engine.running:
             return
         self._set_gate(draining=True)
+        self._audio_watch.stop()
         legs = list(self._legs.values())
         for leg in legs:
             leg.release()
@@ -155,12 +162,15 @@ class SipAgent:
         """What the SIP side has seen so far."""
         clock = self._engine.clock
         pump: PortCounters = self._engine.pump.counters
+        strangers, moved = native.rtp_counters()
         return Counters(
             legs_active=len(self._legs),
             bot_ports_active=self._engine.pump.open_ports,
             wire_events_dropped=native.events_dropped(),
             clock_ticks=clock.ticks,
             clock_late_ticks=clock.late,
+            rtp_strangers=strangers,
+            rtp_moved=moved,
             **{f"gate_{name}": count for name, count in native.gate_counters().items()},
             **{f"pump_{name}": count for name, count in asdict(pump).items()},
         )
@@ -185,7 +195,8 @@ class SipAgent:
         listen = self._engine.listening[0]
         host = f"{listen.address}:{listen.port}"
         rtp = self._settings.sip.rtp
-        networks = []
+        networks: list[tuple[int, int, int, int]] = []
+        audio: list[tuple[int, int, int]] = []
         for name, trunk in [(DIRECT, None), *self._settings.trunks.items()]:
             hop = hops.get(name)
             account = PjAccount(name, self._invited, self._registered)
@@ -195,14 +206,14 @@ class SipAgent:
             self._accounts[name] = account
             if trunk is None:
                 continue
-            for network in trunk.sources:
-                mask, base = int(network.netmask), int(network.network_address)
-                networks.append((network.prefixlen, base, mask, account.getId()))
+            networks.extend(_entry(network, account.getId()) for network in trunk.sources)
+            audio.extend(_entry(network, account.getId())[1:] for network in trunk.media_sources)
             if trunk.registration is not None and hop is not None:
                 own = int.from_bytes(bytes(map(int, parse_uri(hop).host.split("."))))
                 networks.append((32, own, 0xFFFFFFFF, account.getId()))
         networks.sort(reverse=True)  # the gate takes the first that matches
         self._sources = [(base, mask, account_id) for _, base, mask, account_id in networks]
+        native.rtp_replace([*self._sources, *audio])
 
     def _set_gate(self, *, draining: bool) -> None:
         sip = self._settings.sip
@@ -401,6 +412,11 @@ class SipAgent:
             return secrets.token_hex(8), OUTBOUND
         number = self._next_agent[beside.id] = self._next_agent.get(beside.id, 0) + 1
         return f"{beside.id}/agent-{number}", f"agent-{number}"
+
+
+def _entry(network: IPv4Network, account: int) -> tuple[int, int, int, int]:
+    """A network as the native tables take it, behind its prefix length, to be sorted by."""
+    return network.prefixlen, int(network.network_address), int(network.netmask), account
 
 
 def _let_through(message: Message, patterns: list[str]) -> dict[str, str]:

@@ -91,6 +91,26 @@ class MediaStarted(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class AudioRefused(LegEvent):
+    """RTP came from an address that neither the SDP nor the trunk's networks vouch for.
+
+    Told once for each negotiated session; none of it was played.
+    """
+
+    name: ClassVar[str] = "media.refused"
+    source: str
+    """`address:port` it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSilent(LegEvent):
+    """No RTP for so long that the leg is given up (`sip.rtp.timeout`)."""
+
+    name: ClassVar[str] = "media.silent"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class HoldChanged(LegEvent):
     """The peer put us on hold, or took us off (RFC 3264 section 8.4)."""
 

@@ -19,6 +19,8 @@ from sip.audio import Pcm
 from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
+    AudioRefused,
+    AudioSilent,
     Direction,
     DtmfReceived,
     Event,
@@ -46,6 +48,9 @@ BYE_RESPONSE_LIMIT = 2.0
 
 # Events kept for late subscribers: an INVITE to its BYE takes about twenty.
 MAX_HISTORY = 512
+
+SILENT_REASON = {"Reason": 'Q.850;cause=41;text="no audio received"'}
+"""Of the BYE to a leg that fell silent (RFC 3326; Q.850 cause 41: temporary failure)."""
 
 CALLER = "caller"
 """The label of the leg that a trunk dialled in on."""
@@ -217,6 +222,13 @@ class Leg:
         call.hangup(call_parameters(0, "", (headers or {}).items()))
         self._engine.soon()
 
+    def give_up_silent(self, seconds: float) -> None:
+        """Nothing was heard for so long: end the leg, unless its party is on hold."""
+        if not self.answered or self.held or self._ended_by is not None:
+            return
+        self.emit(AudioSilent(self.label, seconds))
+        self.release(SILENT_REASON)
+
     async def hangup(self, headers: Mapping[str, str]) -> None:
         """End the leg, and return when it is gone. Raises CallEnded if it was gone before."""
         self._alive()
@@ -278,6 +290,8 @@ class Leg:
             self._quality = _quality(text1, text2)
         elif kind == EventKind.CALL_DTMF:
             self.emit(DtmfReceived(self.label, chr(number), extra, text1))
+        elif kind == EventKind.RTP_REFUSED_SOURCE:
+            self.emit(AudioRefused(self.label, text1))
         else:
             self.wire.saw(event)
             if self.gone and self.wire.bye_answered is not None:

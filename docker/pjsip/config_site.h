@@ -29,3 +29,6 @@
 
 #define PJ_LOG_MAX_LEVEL 4
 #define PJMEDIA_HAS_VIDEO 0
+
+/* Where RTCP goes follows RTP (sip/native/rtp.c decides); stock lets three packets of anybody move it. */
+#define PJMEDIA_RTCP_NAT_PROBATION_CNT 0x7fffffff

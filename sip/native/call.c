@@ -27,6 +27,15 @@ pjsip_dialog *sh_call_dialog(pjsua_call_id id)
     return call && call->inv ? call->inv->dlg : NULL;
 }
 
+/* NULL: the slot holds no call. */
+const pj_str_t *sh_call_id(pjsua_call_id id)
+{
+    pjsua_call *call = find(id);
+    pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
+
+    return dlg ? &dlg->call_id->id : NULL;
+}
+
 static pjsua_call_media *audio_of(pjsua_call *call)
 {
     pjsua_call_media *media = call->audio_idx < 0 ? NULL : &call->media[call->audio_idx];
@@ -162,6 +171,5 @@ void sh_call_hook_callbacks(void)
     cb->on_call_media_transport_state = NULL;
     cb->on_call_media_event = NULL;
     cb->on_media_event = NULL;
-    cb->on_create_media_transport = NULL;
     pjmedia_conf_set_op_cb(pjsua_var.mconf, NULL);
 }

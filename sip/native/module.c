@@ -91,6 +91,7 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     (void)self, (void)unused;
     pjsua_var.cp.max_capacity = KEPT_POOL_BYTES;
     sh_call_hook_callbacks();
+    sh_rtp_hook();
     status = sh_gate_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_wire_register(endpt);
@@ -121,32 +122,75 @@ static PyObject *events_dropped(PyObject *self, PyObject *unused)
     return PyLong_FromUnsignedLongLong(sh_events_dropped());
 }
 
-static PyObject *gate_replace(PyObject *self, PyObject *args)
+/* [(network, mask, account), …] as C; NULL: an exception is set. The caller frees it with PyMem_Free. */
+static struct sh_source *as_sources(PyObject *list, unsigned *count)
 {
-    PyObject *list;
-    struct sh_gate_policy policy;
-    struct sh_source *sources;
-    Py_ssize_t count;
-    pj_status_t status;
+    Py_ssize_t length = PyList_GET_SIZE(list);
+    struct sh_source *sources = PyMem_Calloc((size_t)length + 1, sizeof *sources);
 
-    (void)self;
-    if (!PyArg_ParseTuple(args, "O!ppI", &PyList_Type, &list, &policy.draining,
-                          &policy.drop_unknown, &policy.max_legs))
-        return NULL;
-    count = PyList_GET_SIZE(list);
-    sources = PyMem_Calloc((size_t)count + 1, sizeof *sources);
     if (!sources)
-        return PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++) {
+        return (struct sh_source *)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < length; i++) {
         if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "IIi", &sources[i].network,
                               &sources[i].mask, &sources[i].account)) {
             PyMem_Free(sources);
             return NULL;
         }
     }
-    status = sh_gate_replace(sources, (unsigned)count, &policy);
+    *count = (unsigned)length;
+    return sources;
+}
+
+static PyObject *gate_replace(PyObject *self, PyObject *args)
+{
+    PyObject *list;
+    struct sh_gate_policy policy;
+    struct sh_source *sources;
+    unsigned count;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O!ppI", &PyList_Type, &list, &policy.draining,
+                          &policy.drop_unknown, &policy.max_legs))
+        return NULL;
+    sources = as_sources(list, &count);
+    if (!sources)
+        return NULL;
+    status = sh_gate_replace(sources, count, &policy);
     PyMem_Free(sources);
     return none_or_raise(status, "replacing the gate's table");
+}
+
+static PyObject *rtp_replace(PyObject *self, PyObject *args)
+{
+    PyObject *list;
+    struct sh_source *sources;
+    unsigned count;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &list))
+        return NULL;
+    sources = as_sources(list, &count);
+    if (!sources)
+        return NULL;
+    status = sh_rtp_replace(sources, count);
+    PyMem_Free(sources);
+    return none_or_raise(status, "replacing the networks of audio");
+}
+
+static PyObject *rtp_silent(PyObject *self, PyObject *limit)
+{
+    unsigned milliseconds;
+
+    (void)self;
+    return as_unsigned(limit, &milliseconds) ? sh_rtp_silent(milliseconds) : NULL;
+}
+
+static PyObject *rtp_counters(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_rtp_counters();
 }
 
 static PyObject *gate_counters(PyObject *self, PyObject *unused)
@@ -396,6 +440,10 @@ static PyMethodDef methods[] = {
     {"gate_replace", gate_replace, METH_VARARGS,
      "([(network, mask, account)] most specific first, draining, drop_unknown, max_legs)"},
     {"gate_counters", gate_counters, METH_NOARGS, "{reason: requests}"},
+    {"rtp_replace", rtp_replace, METH_VARARGS,
+     "([(network, mask, account)]) that may send audio besides the SDP's host"},
+    {"rtp_silent", rtp_silent, METH_O, "(milliseconds) -> [Call-ID] that nothing was heard from"},
+    {"rtp_counters", rtp_counters, METH_NOARGS, "(packets of strangers, sources found elsewhere)"},
     {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)])"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},

@@ -5,6 +5,8 @@
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   gate.c        who may send us what, decided before a call object exists
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
+ *   rtp.c         the RTP of a leg between socket and stream: whose packets count
+ *   rtp_source.c  the rule by which they do
  *   rtp_ports.c   which RTP port the next call gets
  *   call.c        what happens to a call: state, audio, statistics
  *   clock.c       the media clock: one thread, one eventfd for all legs
@@ -13,7 +15,7 @@
  *   facts.c       what this build is and can carry
  *
  * Threads: SIP runs on the thread that polls it (the asyncio loop's), so wire, gate, refer and call
- * are single-threaded, but for digits, which PJSIP's media thread reports. The clock thread runs the
+ * are single-threaded, but for digits, which PJSIP's media thread reports; rtp runs on that one. The clock thread runs the
  * conference bridge and with it the ports of frame_pump.c and player.c. No Python runs on either.
  */
 #ifndef SWITCHHOOK_NATIVE_H
@@ -45,6 +47,7 @@ enum sh_event_kind {
     SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = remote */
     SH_CALL_STREAM = 6,      /* text1 = codec, text2 = nine figures: see call.c */
     SH_CALL_DTMF = 7,        /* number = digit, extra = ms or 0, text1 = "rtp" or "info" */
+    SH_RTP_REFUSED_SOURCE = 8, /* text1 = "10.0.0.9:4000" */
 };
 
 struct sh_event {
@@ -80,6 +83,13 @@ PyObject *sh_gate_counters(void);
 
 /* rtp_ports.c */
 void sh_rtp_port_choose(pjsua_acc_id account);
+void sh_rtp_port_released(unsigned port);
+
+/* rtp.c */
+void sh_rtp_hook(void);
+pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
+PyObject *sh_rtp_silent(unsigned limit_ms);
+PyObject *sh_rtp_counters(void);
 
 /* refer.c */
 pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers);
@@ -90,6 +100,7 @@ PyObject *sh_facts(void);
 /* call.c */
 void sh_call_hook_callbacks(void);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
+const pj_str_t *sh_call_id(pjsua_call_id call);
 int sh_call_slot(pjsua_call_id call);
 
 /* clock.c */

@@ -2,14 +2,19 @@
  *
  * PJSIP lets each account count through the whole range on its own and gives up after 100 ports
  * that are taken. Here all accounts share one cursor, and it steps over whatever is taken, so that a
- * port is reused as late as the range allows and a call fails only when every port is in use.
+ * port is reused as late as the range allows and a call fails only when every port is in use. A port
+ * rests after its call, so that packets still under way to that call are not taken for the next one's.
  */
 #include "native.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Seconds: peers send on for a second or two after BYE, until they have answered it. */
+#define REST 5.0
+
 static unsigned cursor;
+static double released_at[65536 / 2]; /* by port pair; the loop's clock */
 
 static bool is_free(const pj_sockaddr_in *address, unsigned port)
 {
@@ -25,21 +30,41 @@ static bool is_free(const pj_sockaddr_in *address, unsigned port)
     return bound;
 }
 
+void sh_rtp_port_released(unsigned port)
+{
+    if (port < 65536)
+        released_at[port / 2] = sh_now();
+}
+
+static bool is_rested(unsigned port)
+{
+    return sh_now() - released_at[port / 2] >= REST;
+}
+
+/* The next port that is free, and rested if that is asked for; 0: none. */
+static unsigned find(const pj_sockaddr_in *address, unsigned first, unsigned pairs, bool rested)
+{
+    for (unsigned tried = 0; tried < pairs; tried++) {
+        unsigned port = first + 2 * (cursor++ % pairs);
+
+        if ((!rested || is_rested(port)) && is_free(address, port))
+            return port; /* its RTCP neighbour is PJSIP's to try */
+    }
+    return 0;
+}
+
 void sh_rtp_port_choose(pjsua_acc_id id)
 {
     pjsua_acc *account = &pjsua_var.acc[id];
     const pjsua_transport_config *range = &account->cfg.rtp_cfg;
-    unsigned first = range->port, pairs = (range->port_range + 1) / 2;
+    unsigned first = range->port, pairs = (range->port_range + 1) / 2, port;
     pj_sockaddr_in address;
 
     if (pj_sockaddr_in_init(&address, &range->bound_addr, 0) != PJ_SUCCESS)
         return;
-    for (unsigned tried = 0; tried < pairs; tried++) {
-        unsigned port = first + 2 * (cursor++ % pairs);
-
-        if (is_free(&address, port)) { /* its RTCP neighbour is PJSIP's to try */
-            account->next_rtp_port = (pj_uint16_t)port;
-            return;
-        }
-    }
+    port = find(&address, first, pairs, true);
+    if (!port) /* better a port that may still get a stray packet than no call */
+        port = find(&address, first, pairs, false);
+    if (port)
+        account->next_rtp_port = (pj_uint16_t)port;
 }

@@ -15,7 +15,7 @@ import structlog
 from gateway.events import CallFailed, CallFinished, EventBus
 from gateway.log import LEVELS, EventLog, Format, configure, logged, redact, summary
 from gateway.timeline import Timeline
-from sip.events import Direction, DtmfReceived, SipMessage, TransferEnded
+from sip.events import AudioRefused, AudioSilent, Direction, DtmfReceived, SipMessage, TransferEnded
 from tests.unit.gateway.scene import ATTEMPT, finished_call
 
 ROOT = Path(__file__).parents[3]
@@ -178,7 +178,13 @@ def test_the_document_lists_every_line_of_the_source() -> None:
 
 
 def test_the_document_lists_what_is_logged_above_debug() -> None:
-    assert set(LEVELS) == {CallFinished.name, TransferEnded.name, CallFailed.name}
+    assert set(LEVELS) == {
+        CallFinished.name,
+        TransferEnded.name,
+        CallFailed.name,
+        AudioRefused.name,
+        AudioSilent.name,
+    }
     rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
     documented = {row[1].strip(" `"): row[2].strip() for row in rows}
     for name, level in LEVELS.items():

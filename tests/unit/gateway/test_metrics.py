@@ -85,7 +85,7 @@ def test_every_counter_of_the_sip_side_is_exposed(metrics: Metrics) -> None:
     assert value(metrics, "switchhook_legs_active") == 1
     assert value(metrics, "switchhook_gate_admitted_total") == 3
     assert value(metrics, "switchhook_gate_refused_total", reason="source") == 4
-    assert value(metrics, "switchhook_pump_rx_frames_total") == 13
+    assert value(metrics, "switchhook_pump_rx_frames_total") == 15
 
 
 def test_records_are_exposed(metrics: Metrics) -> None:

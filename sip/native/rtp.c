@@ -1,0 +1,367 @@
+/* The RTP of a leg, between its socket and its stream: whose packets count, and when they stopped.
+ *
+ * A media transport of its own stands above PJSIP's (SRTP and UDP) on every leg. PJSIP's media thread
+ * brings the packets, the loop attaches and closes; the callbacks are read under the group lock that
+ * both share, as PJSIP's own transports do.
+ */
+#include "native.h"
+#include "rtp_source.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct leg_rtp {
+    pjmedia_transport base;
+    pjmedia_transport *below;
+    pj_pool_t *pool;
+    pj_str_t call_id;
+    pjsua_acc_id account;
+    unsigned port;
+    bool told; /* a stranger was reported */
+    struct sh_rtp_source source;
+    _Atomic uint64_t heard_ms; /* the last packet taken, or the start of the stream; 0: no stream */
+    void *stream;
+    void (*rtp_cb)(pjmedia_tp_cb_param *param);
+    void (*rtcp_cb)(void *stream, void *packet, pj_ssize_t size);
+    struct leg_rtp *next, **self; /* list of legs, under legs_mutex */
+};
+
+static pthread_mutex_t legs_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct leg_rtp *legs;
+
+/* Networks that may send audio besides the SDP's host, by account. The media thread reads them. */
+static pthread_rwlock_t networks_lock = PTHREAD_RWLOCK_INITIALIZER;
+static struct sh_source *networks;
+static unsigned network_count;
+
+static _Atomic uint64_t strangers, moved;
+
+static uint64_t now_ms(void)
+{
+    return (uint64_t)(sh_now() * 1000);
+}
+
+static bool of_trunk(pjsua_acc_id account, uint32_t host)
+{
+    bool found = false;
+
+    pthread_rwlock_rdlock(&networks_lock);
+    for (unsigned i = 0; i < network_count && !found; i++)
+        found = networks[i].account == account && (host & networks[i].mask) == networks[i].network;
+    pthread_rwlock_unlock(&networks_lock);
+    return found;
+}
+
+static struct sh_address address_of(const pj_sockaddr *from)
+{
+    struct sh_address address = {0};
+
+    if (from->addr.sa_family == pj_AF_INET()) {
+        address.host = pj_ntohl(from->ipv4.sin_addr.s_addr);
+        address.port = pj_ntohs(from->ipv4.sin_port);
+    }
+    return address;
+}
+
+static void refuse(struct leg_rtp *leg, const pj_sockaddr *from)
+{
+    char text[PJ_INET6_ADDRSTRLEN + 10];
+    pj_str_t address;
+
+    atomic_fetch_add_explicit(&strangers, 1, memory_order_relaxed);
+    if (leg->told)
+        return;
+    leg->told = true;
+    address = pj_str(pj_sockaddr_print(from, text, sizeof text, 1));
+    sh_event_push(&(struct sh_event){
+        .kind = SH_RTP_REFUSED_SOURCE, .call_id = &leg->call_id, .text1 = &address});
+}
+
+static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
+{
+    struct sh_address from = address_of(param->src_addr);
+    uint64_t now = now_ms();
+
+    switch (sh_rtp_source_judge(&leg->source, from, of_trunk(leg->account, from.host), now)) {
+    case SH_RTP_REFUSED:
+        refuse(leg, param->src_addr);
+        return false;
+    case SH_RTP_MOVED:
+        param->rem_switch = PJ_TRUE;
+        if (!sh_address_same(from, leg->source.announced))
+            atomic_fetch_add_explicit(&moved, 1, memory_order_relaxed);
+        break;
+    case SH_RTP_TAKEN:
+        break;
+    }
+    atomic_store_explicit(&leg->heard_ms, now, memory_order_relaxed);
+    return true;
+}
+
+static void on_rtp(pjmedia_tp_cb_param *param)
+{
+    struct leg_rtp *leg = param->user_data;
+    pjmedia_tp_cb_param up = *param;
+    void (*deliver)(pjmedia_tp_cb_param *);
+    bool taken = true;
+
+    if (!leg)
+        return;
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    deliver = leg->rtp_cb;
+    up.user_data = leg->stream;
+    if (deliver && param->size >= (pj_ssize_t)sizeof(pjmedia_rtp_hdr))
+        taken = judge(leg, param);
+    pj_grp_lock_release(leg->base.grp_lock);
+    if (!deliver || !taken)
+        return;
+    up.src_addr = NULL; /* whose packet it is has been decided: the stream need not guess */
+    deliver(&up);
+}
+
+/* RTCP has a port of its own, so its host has to do. */
+static bool rtcp_is_vouched(struct leg_rtp *leg)
+{
+    pjmedia_transport_info info;
+    uint32_t host;
+
+    pjmedia_transport_info_init(&info);
+    if (pjmedia_transport_get_info(leg->below, &info) != PJ_SUCCESS)
+        return false;
+    host = address_of(&info.src_rtcp_name).host;
+    return host == leg->source.taken.host || host == leg->source.announced.host;
+}
+
+static void on_rtcp(void *user_data, void *packet, pj_ssize_t size)
+{
+    struct leg_rtp *leg = user_data;
+    void (*deliver)(void *, void *, pj_ssize_t);
+    void *stream;
+    bool vouched;
+
+    if (!leg)
+        return;
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    deliver = leg->rtcp_cb;
+    stream = leg->stream;
+    vouched = rtcp_is_vouched(leg);
+    pj_grp_lock_release(leg->base.grp_lock);
+    if (!vouched)
+        atomic_fetch_add_explicit(&strangers, 1, memory_order_relaxed);
+    else if (deliver)
+        deliver(stream, packet, size);
+}
+
+static struct leg_rtp *of(pjmedia_transport *transport)
+{
+    return (struct leg_rtp *)transport;
+}
+
+static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param)
+{
+    struct leg_rtp *leg = of(transport);
+    pjmedia_transport_attach_param below = *param;
+    pj_status_t status;
+
+    below.user_data = leg;
+    below.rtp_cb = NULL;
+    below.rtp_cb2 = on_rtp;
+    below.rtcp_cb = on_rtcp;
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    sh_rtp_source_announce(&leg->source, address_of(&param->rem_addr));
+    leg->told = false;
+    leg->stream = param->user_data;
+    leg->rtp_cb = param->rtp_cb2;
+    leg->rtcp_cb = param->rtcp_cb;
+    pj_grp_lock_release(leg->base.grp_lock);
+    atomic_store(&leg->heard_ms, now_ms());
+    status = pjmedia_transport_attach2(leg->below, &below);
+    if (status != PJ_SUCCESS)
+        atomic_store(&leg->heard_ms, 0);
+    return status;
+}
+
+static void detach(pjmedia_transport *transport, void *stream)
+{
+    struct leg_rtp *leg = of(transport);
+
+    (void)stream;
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    leg->stream = NULL;
+    leg->rtp_cb = NULL;
+    leg->rtcp_cb = NULL;
+    pj_grp_lock_release(leg->base.grp_lock);
+    atomic_store(&leg->heard_ms, 0);
+    pjmedia_transport_detach(leg->below, leg);
+}
+
+static pj_status_t get_info(pjmedia_transport *transport, pjmedia_transport_info *info)
+{
+    return pjmedia_transport_get_info(of(transport)->below, info);
+}
+
+static pj_status_t send_rtp(pjmedia_transport *transport, const void *packet, pj_size_t size)
+{
+    return pjmedia_transport_send_rtp(of(transport)->below, packet, size);
+}
+
+static pj_status_t send_rtcp(pjmedia_transport *transport, const void *packet, pj_size_t size)
+{
+    return pjmedia_transport_send_rtcp(of(transport)->below, packet, size);
+}
+
+static pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *to,
+                              unsigned to_size, const void *packet, pj_size_t size)
+{
+    return pjmedia_transport_send_rtcp2(of(transport)->below, to, to_size, packet, size);
+}
+
+static pj_status_t media_create(pjmedia_transport *transport, pj_pool_t *pool, unsigned options,
+                                const pjmedia_sdp_session *remote, unsigned index)
+{
+    return pjmedia_transport_media_create(of(transport)->below, pool, options, remote, index);
+}
+
+static pj_status_t encode_sdp(pjmedia_transport *transport, pj_pool_t *pool,
+                              pjmedia_sdp_session *local, const pjmedia_sdp_session *remote,
+                              unsigned index)
+{
+    return pjmedia_transport_encode_sdp(of(transport)->below, pool, local, remote, index);
+}
+
+static pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool,
+                               const pjmedia_sdp_session *local,
+                               const pjmedia_sdp_session *remote, unsigned index)
+{
+    return pjmedia_transport_media_start(of(transport)->below, pool, local, remote, index);
+}
+
+static pj_status_t media_stop(pjmedia_transport *transport)
+{
+    return pjmedia_transport_media_stop(of(transport)->below);
+}
+
+static pj_status_t simulate_lost(pjmedia_transport *transport, pjmedia_dir direction,
+                                 unsigned percent)
+{
+    return pjmedia_transport_simulate_lost(of(transport)->below, direction, percent);
+}
+
+static pj_status_t destroy(pjmedia_transport *transport)
+{
+    struct leg_rtp *leg = of(transport);
+
+    pthread_mutex_lock(&legs_mutex);
+    *leg->self = leg->next;
+    if (leg->next)
+        leg->next->self = leg->self;
+    pthread_mutex_unlock(&legs_mutex);
+    sh_rtp_port_released(leg->port);
+    pjmedia_transport_close(leg->below);
+    pj_grp_lock_dec_ref(leg->base.grp_lock);
+    return PJ_SUCCESS;
+}
+
+static void free_leg(void *leg)
+{
+    pj_pool_release(((struct leg_rtp *)leg)->pool);
+}
+
+static pjmedia_transport_op operations = {
+    .get_info = get_info,
+    .detach = detach,
+    .send_rtp = send_rtp,
+    .send_rtcp = send_rtcp,
+    .send_rtcp2 = send_rtcp2,
+    .media_create = media_create,
+    .encode_sdp = encode_sdp,
+    .media_start = media_start,
+    .media_stop = media_stop,
+    .simulate_lost = simulate_lost,
+    .destroy = destroy,
+    .attach2 = attach2,
+};
+
+/* PJSIP's callback for each new leg: what is given back takes the place of `below`. */
+static pjmedia_transport *wrap(pjsua_call_id call, unsigned index, pjmedia_transport *below,
+                               unsigned flags)
+{
+    pj_pool_t *pool = pjsua_pool_create("leg-rtp", 512, 512);
+    struct leg_rtp *leg = PJ_POOL_ZALLOC_T(pool, struct leg_rtp);
+    pjmedia_transport_info info;
+    const pj_str_t *call_id = sh_call_id(call);
+
+    (void)index, (void)flags;
+    leg->pool = pool;
+    leg->below = below;
+    leg->account = pjsua_var.calls[call].acc_id;
+    pj_strdup(pool, &leg->call_id, call_id);
+    pjmedia_transport_info_init(&info);
+    if (pjmedia_transport_get_info(below, &info) == PJ_SUCCESS)
+        leg->port = pj_sockaddr_get_port(&info.sock_info.rtp_addr_name);
+    pj_ansi_strxcpy(leg->base.name, pool->obj_name, sizeof leg->base.name);
+    leg->base.type = (pjmedia_transport_type)(PJMEDIA_TRANSPORT_TYPE_USER + 1);
+    leg->base.op = &operations;
+    leg->base.grp_lock = below->grp_lock;
+    pj_grp_lock_add_ref(leg->base.grp_lock);
+    pj_grp_lock_add_handler(leg->base.grp_lock, pool, leg, free_leg);
+    pthread_mutex_lock(&legs_mutex);
+    leg->next = legs;
+    leg->self = &legs;
+    if (legs)
+        legs->self = &leg->next;
+    legs = leg;
+    pthread_mutex_unlock(&legs_mutex);
+    return &leg->base;
+}
+
+void sh_rtp_hook(void)
+{
+    pjsua_var.ua_cfg.cb.on_create_media_transport = wrap;
+}
+
+pj_status_t sh_rtp_replace(const struct sh_source *list, unsigned count)
+{
+    struct sh_source *copy = malloc((count ? count : 1) * sizeof *copy), *old;
+
+    if (!copy)
+        return PJ_ENOMEM;
+    memcpy(copy, list, count * sizeof *copy);
+    pthread_rwlock_wrlock(&networks_lock);
+    old = networks;
+    networks = copy;
+    network_count = count;
+    pthread_rwlock_unlock(&networks_lock);
+    free(old);
+    return PJ_SUCCESS;
+}
+
+/* [Call-ID, …] of the legs whose stream has heard nothing for so long. */
+PyObject *sh_rtp_silent(unsigned limit_ms)
+{
+    PyObject *list = PyList_New(0);
+    uint64_t now = now_ms();
+
+    pthread_mutex_lock(&legs_mutex);
+    for (struct leg_rtp *leg = legs; list && leg; leg = leg->next) {
+        uint64_t heard = atomic_load_explicit(&leg->heard_ms, memory_order_relaxed);
+        PyObject *call_id;
+
+        if (!heard || now - heard < limit_ms)
+            continue;
+        call_id = PyUnicode_DecodeUTF8(leg->call_id.ptr, leg->call_id.slen, "replace");
+        if (!call_id || PyList_Append(list, call_id) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(call_id);
+    }
+    pthread_mutex_unlock(&legs_mutex);
+    return list;
+}
+
+/* (packets from a source that nobody vouches for, sources found other than announced) */
+PyObject *sh_rtp_counters(void)
+{
+    return Py_BuildValue("KK", (unsigned long long)atomic_load(&strangers),
+                         (unsigned long long)atomic_load(&moved));
+}

@@ -1,0 +1,169 @@
+"""Audio from somebody else: what a stranger's RTP does to a call, which is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+
+from sip.softphone.tones import Heard, analyse, tone
+from tests.e2e.bot import Conversation, ScriptedBot
+from tests.e2e.conftest import StartGateway, StartPeer
+from tests.e2e.process import Api
+from tests.e2e.world import CARRIER, STRANGER, World
+from tests.peers import network
+from tests.peers.rtp import FRAME, RtpSocket
+from tests.peers.script import SDP, Caller
+
+SPEECH, THEFT, AGAIN = 440, 1320, 880
+"""Hz: what the caller says, what the stranger says, what the caller says afterwards."""
+
+SPRAYED = 8
+"""Packets in one burst; stock PJSIP follows any source after ten."""
+
+
+def offer(port: int, host: str = "[media_ip]") -> str:
+    """SDP that asks for audio at this port."""
+    return SDP.replace("[media_port]", str(port)).replace("[media_ip]", host)
+
+
+async def spoken_to(phone: RtpSocket) -> tuple[str, int]:
+    """Where the gateway's audio comes from: it speaks first."""
+    await network.until(lambda: phone.peer is not None, "the gateway sends audio", within=5)
+    assert phone.peer is not None
+    return phone.peer
+
+
+def heard_by(talk: Conversation) -> Heard:
+    """What the bot has heard so far."""
+    samples = np.frombuffer(bytes(talk.audio[: len(talk.audio) // 2 * 2]), "<i2") / 32768
+    return analyse(samples, talk.rate)
+
+
+class TestAStranger:
+    """RFC 3550 has no say in who sends; RFC 4961 sends back to whoever does. We ask signalling."""
+
+    async def test_gets_not_a_byte_and_is_not_heard(
+        self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
+    ) -> None:
+        before = (await api.metrics())["switchhook_rtp_strangers_total"]
+        async with RtpSocket(CARRIER) as phone, RtpSocket(STRANGER) as stranger:
+            script = Caller("talks").dials(sdp=offer(phone.port)).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                talk = await bot.conversation()
+                gateway = await spoken_to(phone)
+                speaking = asyncio.create_task(phone.say(tone(SPEECH, 1.5), gateway))
+                await talk.hears(SPEECH)
+                for _ in range(SPRAYED):
+                    stranger.send(bytes(FRAME), gateway)
+                await stranger.say(tone(THEFT, 0.6), gateway)
+                await speaking
+                # The caller is silent now: stock PJSIP would follow the stranger.
+                await stranger.say(tone(THEFT, 1.5), gateway)
+                await phone.say(tone(AGAIN, 0.8), gateway)
+                await talk.hears(AGAIN)
+                await talk.send("hangup")
+        assert stranger.received == []
+        assert heard_by(talk).seconds_of(THEFT) == 0
+        timeline = (await api.record())["timeline"]
+        refused = [event for event in timeline if event["name"] == "media.refused"]
+        assert [event["source"] for event in refused] == [f"{STRANGER}:{stranger.address[1]}"]
+        after = (await api.metrics())["switchhook_rtp_strangers_total"]
+        assert after - before >= SPRAYED + 100
+
+    async def test_does_not_win_by_being_first(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        async with RtpSocket(CARRIER) as phone, RtpSocket(STRANGER) as stranger:
+            script = Caller("is late").dials(sdp=offer(phone.port)).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                talk = await bot.conversation()
+                gateway = await spoken_to(phone)
+                await stranger.say(tone(THEFT, 0.6), gateway)
+                await phone.say(tone(SPEECH, 0.8), gateway)
+                await talk.hears(SPEECH)
+                await talk.send("hangup")
+        assert stranger.received == []
+        assert heard_by(talk).seconds_of(THEFT) == 0
+
+    async def test_breaks_nothing_with_malformed_packets(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        """RFC 3550 appendix A.1: wrong version, cut off, lying about its extension or padding."""
+        malformed = [
+            b"",
+            b"\x80",
+            bytes(12),
+            b"\x80\x00" + bytes(10),
+            b"\x8f\x00" + bytes(10) + b"\x01",  # fifteen CSRCs announced, none there
+            b"\x90\x00" + bytes(10) + b"\xbe\xde\xff\xff" + bytes(4),  # extension of 64 KiB
+            b"\xa0\x00" + bytes(10) + b"\xff",  # padding longer than the packet
+            b"\x80\x65" + bytes(10) + b"\xff",  # telephone-event cut off
+            b"\x80\xc8\x00\x06" + bytes(24),
+            b"\x81\xcb\xff\xff" + bytes(4),  # RTCP BYE that announces 256 KiB
+            bytes(1400),
+        ]
+        async with RtpSocket(CARRIER) as phone:
+            script = Caller("babbles").dials(sdp=offer(phone.port)).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                talk = await bot.conversation()
+                gateway = await spoken_to(phone)
+                rtcp = (gateway[0], gateway[1] + 1)
+                await phone.say(tone(SPEECH, 0.5), gateway)
+                for packet in malformed:
+                    phone.send_raw(packet, gateway)
+                    phone.send_raw(packet, rtcp)
+                await phone.say(tone(AGAIN, 0.8), gateway)
+                await talk.hears(AGAIN)
+                await talk.send("hangup")
+
+
+class TestAPeerBehindANat:
+    """RFC 4961: its SDP names an address that its packets do not come from."""
+
+    async def test_is_found_by_its_packets_if_its_trunk_vouches_for_them(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        async with RtpSocket(CARRIER) as phone:
+            script = Caller("hides").dials(sdp=offer(9, "192.0.2.1")).is_answered()
+            async with await peer(
+                script.is_hung_up_on(), address=CARRIER, gateway=world.address, number="100"
+            ):
+                talk = await bot.conversation()
+                live = await network_port(world)
+                await phone.say(tone(SPEECH, 0.8), live)
+                await talk.hears(SPEECH)
+                assert phone.received, "the gateway's audio follows the caller's"
+                await talk.send("hangup")
+
+
+async def network_port(world: World) -> tuple[str, int]:
+    """The RTP address of the gateway's one leg."""
+    first, last = world.rtp
+    ports = network.bound_udp_ports(world.address[0])
+    (port,) = (p for p in ports if first <= p <= last and p % 2 == 0)
+    return world.address[0], port
+
+
+class TestSilence:
+    """A peer that has crashed sends no BYE, only nothing."""
+
+    async def test_a_leg_without_audio_is_hung_up_in_the_end(
+        self, start_gateway: StartGateway, peer: StartPeer, tmp_path: Path
+    ) -> None:
+        """RFC 3326: the BYE says why."""
+        world = World(tmp_path / "gateway", settings={"sip": {"rtp": {"timeout": 1}}})
+        gateway = start_gateway(world)
+        script = Caller("crashes").dials(sdp=offer(9)).is_answered()
+        script.is_hung_up_on({"Reason": "Q.850;cause=41"})
+        bot = ScriptedBot()
+        await bot.start(world.bot_port)
+        try:
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                talk = await bot.conversation()
+                await talk.expect("stop")
+        finally:
+            await bot.stop()
+        assert gateway.stop() == 0
+        assert '"media.silent"' in gateway.log.read_text()

@@ -1,0 +1,95 @@
+"""RTP by hand: a socket that sends a tone as PCMU and keeps what comes, from any address."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+import struct
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from sip.audio import Pcm
+
+PTIME = 0.02
+FRAME = 160
+"""Samples of 8 kHz in 20 ms, a byte each in PCMU (RFC 3551 section 4.5.14)."""
+
+PCMU = 0
+
+_HEADER = struct.Struct("!BBHII")
+
+
+class RtpSocket:
+    """One end of an RTP session (RFC 3550), without jitter buffer or RTCP."""
+
+    def __init__(self, address: str, port: int = 0, ssrc: int = 0x5117C400) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((address, port))
+        self._socket.setblocking(False)
+        self._ssrc = ssrc
+        self._sequence = 0
+        self.address: tuple[str, int] = self._socket.getsockname()
+        """Its own address and port."""
+        self.received: list[bytes] = []
+        """Every packet, whoever sent it."""
+        self.peer: tuple[str, int] | None = None
+        """Where the last packet came from."""
+
+    @property
+    def port(self) -> int:
+        """Its own port."""
+        return self.address[1]
+
+    async def __aenter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._socket, self._take)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def send(self, payload: bytes, to: tuple[str, int], payload_type: int = PCMU) -> None:
+        """One packet with this payload."""
+        self._sequence += 1
+        timestamp = self._sequence * FRAME & 0xFFFFFFFF
+        head = _HEADER.pack(0x80, payload_type, self._sequence & 0xFFFF, timestamp, self._ssrc)
+        self.send_raw(head + payload, to)
+
+    def send_raw(self, packet: bytes, to: tuple[str, int]) -> None:
+        """Anything at all."""
+        with suppress(BlockingIOError):
+            self._socket.sendto(packet, to)
+
+    async def say(self, pcm: Pcm, to: tuple[str, int]) -> None:
+        """Audio of 8 kHz in packets of 20 ms, in real time."""
+        encoded = mulaw(np.frombuffer(pcm.samples, "<i2"))
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for start in range(0, len(encoded) - FRAME + 1, FRAME):
+            self.send(encoded[start : start + FRAME], to)
+            due += PTIME
+            await asyncio.sleep(due - loop.time())
+
+    def _take(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                packet, self.peer = self._socket.recvfrom(2048)
+                self.received.append(packet)
+
+
+def mulaw(samples: npt.NDArray[np.int16]) -> bytes:
+    """G.711 µ-law, a byte for each sample."""
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, 8000, format="RAW", subtype="ULAW")
+    return encoded.getvalue()
