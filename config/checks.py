@@ -14,6 +14,7 @@ from config.flow_checks import check_flows
 from config.flows import AgentTransfer, Bot, Flow
 from config.graph import reached_flows
 from config.recordings import why_no_wave
+from config.security_checks import check_security
 from config.settings import Secret, Settings, Transport
 from config.spelling import nearest
 from config.targets import Target
@@ -45,6 +46,7 @@ def check(configuration: Configuration, environ: Mapping[str, str] | None = None
 def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
     yield from _listeners(settings)
     yield from _sources(settings)
+    yield from check_security(settings)
     for name, trunk in settings.trunks.items():
         here = ("trunks", name)
         for index, route in enumerate(trunk.routes):
@@ -78,7 +80,7 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
             message = "lies among the ports of `sip.rtp`"
             yield Finding(("sip", "listen", index, "port"), message, "Move one of the two")
         same_address = api.address.is_unspecified or listen.address == api.address
-        is_tcp = listen.transport is Transport.TCP
+        is_tcp = listen.transport is not Transport.UDP
         if is_tcp and same_address and listen.port == api.port and api.port:
             message = f"SIP listens on TCP port {api.port} already"
             yield Finding(("api", "port"), message, "Take another port for one of the two")

@@ -15,6 +15,7 @@ from config.errors import InvalidValue
 from config.headers import check_pattern, check_value
 from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
+from config.tls import OwnCertificate, PeerCertificate, Srtp
 from config.uri import parse_proxy
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -120,7 +121,7 @@ BoundAddress = Annotated[Address, AfterValidator(_bound)]
 """An address of this machine, never the wildcard 0.0.0.0."""
 
 ProxyUri = Annotated[str, AfterValidator(_proxy)]
-"""`sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
+"""`sip:10.0.0.2:5060`, with `;transport=tcp` for TCP and `;transport=tls` or `sips:` for TLS."""
 
 Network = Annotated[IPv4Network, BeforeValidator(_network), AfterValidator(_source)]
 
@@ -133,6 +134,7 @@ class Transport(StrEnum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
 
 
 class Listen(Strict):
@@ -143,7 +145,20 @@ class Listen(Strict):
     address: BoundAddress
     """An address of this machine."""
     port: Port = 5060
-    """0 takes any free port."""
+    """0 takes any free port; over TLS, 5061 is usual."""
+    tls: OwnCertificate | None = None
+    """The gateway's certificate; for `transport: tls`."""
+
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if (self.transport is Transport.TLS) != (self.tls is not None):
+            if self.tls is None:
+                hint = "Add `tls: {certificate: FILE, key: FILE}`"
+                raise InvalidValue("is missing, and TLS needs a certificate", hint, at="tls")
+            raise InvalidValue(
+                f"is not used over {self.transport}", "Write `transport: tls`", at="tls"
+            )
+        return self
 
 
 class Rtp(Strict):
@@ -261,9 +276,13 @@ class Trunk(Strict):
     media_sources: list[Network] = Field(default_factory=list)
     """Networks its audio may come from, besides `sources` and the host that its SDP names."""
     proxy: ProxyUri | None = None
-    """Where calls over this trunk are sent: `sip:10.0.0.2:5060`, with `;transport=tcp` for TCP."""
+    """Where its calls are sent: `sip:10.0.0.2:5060`, `sip:sbc.example.com;transport=tls`."""
     registration: Registration | None = None
     """Makes the gateway known to a provider; its requests then need no `sources`."""
+    tls: PeerCertificate = PeerCertificate()
+    """What the peer's certificate must show."""
+    srtp: Srtp = Srtp()
+    """Whether audio is encrypted."""
     caller_id: UserPart | None = None
     """User part of From on outbound calls; default: the caller's own number."""
     routes: list[Route] = Field(default_factory=list)

@@ -51,13 +51,6 @@ class Target(Strict):
                 "Leave `method` out, or make the target `external`",
                 at="method",
             )
-        is_sips = self.destination.lower().startswith("sips:")
-        if is_sips and method == "invite":
-            return InvalidValue(
-                "`sips:` is not dialled from here, which would take TLS",
-                "Write `sip:`, or use `refer` or `bye`: then the peer dials",
-                at="destination",
-            )
         return None
 
     @model_validator(mode="after")

@@ -44,8 +44,8 @@ class SipUri:
 
     @property
     def transport(self) -> str:
-        """The `transport` parameter; UDP when there is none (RFC 3263 section 4.1)."""
-        return dict(self.params).get("transport", "udp")
+        """The `transport` parameter, else UDP (RFC 3263 section 4.1); TLS for `sips`."""
+        return "tls" if self.scheme == "sips" else dict(self.params).get("transport", "udp")
 
 
 def parse_uri(text: str) -> SipUri:
@@ -83,18 +83,28 @@ def parse_proxy(text: str) -> SipUri:
         InvalidValue: as `parse_uri`, or the URI says more than where to send.
     """
     uri = parse_uri(text)
-    if uri.scheme == "sips":
-        raise InvalidValue("`sips:` needs TLS, which is not spoken here", "Write `sip:`")
     if uri.user:
         raise InvalidValue("has a user part", "Write host and port alone: `sip:10.0.0.2:5060`")
     if any(name not in ("transport", "lr") for name, _ in uri.params):
-        raise InvalidValue("takes no parameter but `;transport=udp` or `;transport=tcp`")
+        raise InvalidValue("takes no parameter but `;transport=udp`, `tcp` or `tls`")
     return uri
 
 
 def is_number(text: str) -> bool:
     """Whether this is an E.164 number: `+`, then 2 to 15 digits."""
     return _NUMBER.fullmatch(text) is not None
+
+
+def check_host(text: str) -> str:
+    """Return the host name or IPv4 address in lower case.
+
+    Raises:
+        InvalidValue: it is neither.
+    """
+    try:
+        return _host(text.lower())
+    except InvalidValue:
+        raise InvalidValue("is not a host", "Write a name such as `sip.example.com`") from None
 
 
 def check_destination(text: str) -> str:
@@ -138,7 +148,7 @@ def _params(text: str) -> tuple[tuple[str, str], ...]:
             raise InvalidValue(f"the SIP URI has the parameter `{name}` twice")
         if name in _REFUSED_PARAMS:
             raise InvalidValue(f"the SIP URI parameter `{name}` is not allowed", "Leave it out")
-        if name == "transport" and value not in ("udp", "tcp"):
-            raise InvalidValue("the transport of a SIP URI is `udp` or `tcp`")
+        if name == "transport" and value not in ("udp", "tcp", "tls"):
+            raise InvalidValue("the transport of a SIP URI is `udp`, `tcp` or `tls`")
         params[name] = value
     return tuple(sorted(params.items()))

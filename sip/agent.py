@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from typing import assert_never
 
@@ -31,10 +31,10 @@ from sip.events import Direction
 from sip.frame_pump import PortCounters
 from sip.leg import CALLER, Leg, LegInfo
 from sip.message import Message, address, user_part
-from sip.names import with_address
+from sip.names import Names
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
-from sip.pj_account import NO_CALL, PjAccount, account_configuration
+from sip.pj_account import NO_CALL, PjAccount, account_configuration, tls_peers
 from sip.pj_call import PjCall, add_headers, call_parameters
 from sip.pjsip import NativeEvent, native, pj
 from sip.transfer.bye import by_bye
@@ -96,7 +96,8 @@ class SipAgent:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._engine = Engine(settings.sip, self._saw)
+        self._names = Names(_aliases(settings))
+        self._engine = Engine(settings.sip, self._names, self._saw)
         self._accounts: dict[str, PjAccount] = {}
         self._legs: dict[str, Leg] = {}
         self._by_call_id: dict[str, Leg] = {}
@@ -119,13 +120,17 @@ class SipAgent:
             BindError: an address and port cannot be listened on.
             EngineError: PJSIP does not start, or a trunk's host has no address.
         """
-        hops = await self._next_hops()
+        addresses = await self._trunk_addresses()
         self._engine.start()
         try:
-            self._open_accounts(hops)
+            native.tls_replace(tls_peers(self._settings.trunks, addresses))
+            self._open_accounts(addresses)
         except pj.Error as error:
             self._engine.stop()
             raise EngineError(f"PJSIP refuses an account: {error.reason}") from error
+        except OSError as error:
+            self._engine.stop()
+            raise EngineError(str(error)) from error
         self._set_gate(draining=False)
         self._audio_watch.start()
 
@@ -181,35 +186,35 @@ class SipAgent:
 
     # -- trunks ---------------------------------------------------------------------------------
 
-    async def _next_hops(self) -> dict[str, str]:
-        hops: dict[str, str] = {}
+    async def _trunk_addresses(self) -> dict[str, str]:
+        """Where the trunks' proxies are, by the trunk's name."""
+        addresses: dict[str, str] = {}
         for name, trunk in self._settings.trunks.items():
             if trunk.next_hop is not None:
                 try:
-                    hops[name] = await with_address(parse_proxy(trunk.next_hop))
+                    addresses[name] = await self._names.address(parse_proxy(trunk.next_hop).host)
                 except UnresolvedHost as error:
                     raise EngineError(f"trunk {name}: {error}") from error
-        return hops
+        return addresses
 
-    def _open_accounts(self, hops: dict[str, str]) -> None:
+    def _open_accounts(self, addresses: Mapping[str, str]) -> None:
         listen = self._engine.listening[0]
         host = f"{listen.address}:{listen.port}"
         rtp = self._settings.sip.rtp
         networks: list[tuple[int, int, int, int]] = []
         audio: list[tuple[int, int, int]] = []
         for name, trunk in [(DIRECT, None), *self._settings.trunks.items()]:
-            hop = hops.get(name)
             account = PjAccount(name, self._invited, self._registered)
             if trunk is not None and trunk.registration is not None:
                 self._registrations[name] = RegistrationState(name, 0, "", 0)
-            account.create(account_configuration("switchhook", host, rtp, trunk, hop))
+            account.create(account_configuration("switchhook", host, rtp, trunk))
             self._accounts[name] = account
             if trunk is None:
                 continue
             networks.extend(_entry(network, account.getId()) for network in trunk.sources)
             audio.extend(_entry(network, account.getId())[1:] for network in trunk.media_sources)
-            if trunk.registration is not None and hop is not None:
-                own = int.from_bytes(bytes(map(int, parse_uri(hop).host.split("."))))
+            if trunk.registration is not None and name in addresses:
+                own = int(IPv4Address(addresses[name]))
                 networks.append((32, own, 0xFFFFFFFF, account.getId()))
         networks.sort(reverse=True)  # the gate takes the first that matches
         self._sources = [(base, mask, account_id) for _, base, mask, account_id in networks]
@@ -365,8 +370,8 @@ class SipAgent:
         if len(self._legs) >= self._settings.sip.max_calls:
             raise DestinationBlocked("as many legs as `sip.max_calls` allows")
         trunk = self._settings.trunks.get(target.trunk or "")
-        direct = trunk is None or trunk.next_hop is None
-        target_uri = await with_address(parse_uri(uri)) if direct else uri
+        next_hop = uri if trunk is None or trunk.next_hop is None else trunk.next_hop
+        await self._names.address(parse_uri(next_hop).host)  # PJSIP asks again, and finds it known
         account = self._accounts[target.trunk or DIRECT]
         from_user = (trunk.caller_id if trunk else None) or caller
         parameters = call_parameters()
@@ -374,8 +379,6 @@ class SipAgent:
         if from_user and not (trunk and trunk.registration):
             listen = self._engine.listening[0]
             parameters.txOption.localUri = f"<sip:{from_user}@{listen.address}:{listen.port}>"
-        if target_uri != uri:
-            parameters.txOption.targetUri = target_uri
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         parameters.opt.textCount = 0
@@ -417,6 +420,15 @@ class SipAgent:
 def _entry(network: IPv4Network, account: int) -> tuple[int, int, int, int]:
     """A network as the native tables take it, behind its prefix length, to be sorted by."""
     return network.prefixlen, int(network.network_address), int(network.netmask), account
+
+
+def _aliases(settings: Settings) -> dict[str, str]:
+    """The names that trunks' certificates carry, for the hosts that their proxies have."""
+    return {
+        trunk.tls.server_name: parse_proxy(trunk.next_hop).host
+        for trunk in settings.trunks.values()
+        if trunk.tls.server_name is not None and trunk.next_hop is not None
+    }
 
 
 def _let_through(message: Message, patterns: list[str]) -> dict[str, str]:

@@ -18,10 +18,12 @@ from typing import Any
 import structlog
 
 from config.settings import Listen, Sip, Transport
-from sip.errors import BindError, EngineError
+from config.tls import OwnCertificate
+from sip.errors import BindError, EngineError, UnresolvedHost
 from sip.frame_pump import FramePump
 from sip.leg_audio import BRIDGE_RATE
-from sip.pjsip import NativeEvent, native, pj
+from sip.names import Names
+from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.players import Players
 
 log = structlog.get_logger(__name__)
@@ -43,6 +45,16 @@ SPARE_CALLS = 64
 DESTROY_WITHOUT_NETWORK = pj.PJSUA_DESTROY_NO_NETWORK
 
 
+KINDS = {
+    Transport.UDP: pj.PJSIP_TRANSPORT_UDP,
+    Transport.TCP: pj.PJSIP_TRANSPORT_TCP,
+    Transport.TLS: pj.PJSIP_TRANSPORT_TLS,
+}
+
+# A peer that connects and says nothing keeps a socket for as long; PJSIP alone would wait for ever.
+HANDSHAKE_LIMIT_MS = 5000
+
+
 @dataclass(frozen=True, slots=True)
 class MediaClock:
     """The thread that runs the bridge: 20 ms ticks, those over 100 ms late, and its busy time."""
@@ -55,9 +67,13 @@ class MediaClock:
 class Engine:
     """PJSIP's life from start to stop, and its place in the loop. One per process."""
 
-    def __init__(self, settings: Sip, on_event: Callable[[NativeEvent], None]) -> None:
+    def __init__(
+        self, settings: Sip, names: Names, on_event: Callable[[NativeEvent], None]
+    ) -> None:
         self._settings = settings
+        self._names = names
         self._on_event = on_event
+        self._questions: set[asyncio.Task[None]] = set()
         self._endpoint: Any = None
         self._queue: deque[Callable[[], None]] = deque()
         self._drain_planned = False
@@ -112,6 +128,9 @@ class Engine:
             if fd >= 0:
                 self._loop.remove_reader(fd)
         self._poll()
+        for question in self._questions:
+            question.cancel()
+        native.resolve_stop()
         native.clock_stop()
         self._destroy()
 
@@ -154,11 +173,10 @@ class Engine:
         config.boundAddress = str(listen.address)
         config.publicAddress = str(listen.address)
         config.port = listen.port
-        kind = (
-            pj.PJSIP_TRANSPORT_TCP if listen.transport is Transport.TCP else pj.PJSIP_TRANSPORT_UDP
-        )
+        if listen.tls is not None:
+            _secure(config.tlsConfig, listen.tls)
         try:
-            transport = self._endpoint.transportCreate(kind, config)
+            transport = self._endpoint.transportCreate(KINDS[listen.transport], config)
         except pj.Error as error:
             raise BindError(
                 listen.transport.value, str(listen.address), listen.port, _reason(error)
@@ -186,9 +204,28 @@ class Engine:
 
     def _work_off(self, events: list[NativeEvent]) -> None:
         for event in events:
-            self._guard(self._on_event, event)
+            self._guard(self._on_event if event[2] else self._asked, event)
         while self._queue:
             self._guard(self._queue.popleft())
+
+    def _asked(self, event: NativeEvent) -> None:
+        """An event that is no call's."""
+        kind, _, _, number, _, text1, text2 = event
+        if kind == EventKind.RESOLVE:
+            task = self._loop.create_task(self._resolve(number, text1))
+            self._questions.add(task)
+            task.add_done_callback(self._questions.discard)
+        elif kind == EventKind.TLS_REFUSED:
+            log.warning("peer refused", host=text1, reason=text2)
+
+    async def _resolve(self, question: int, host: str) -> None:
+        try:
+            address = await self._names.address(host)
+        except UnresolvedHost as error:
+            log.warning("host not found", host=host, reason=str(error))
+            address = ""
+        native.resolved(question, address)
+        self.soon()
 
     def _tick(self) -> None:
         os.read(self._clock_fd, 8)
@@ -207,6 +244,18 @@ class Engine:
         endpoint, self._endpoint = self._endpoint, None
         endpoint.libDestroy(DESTROY_WITHOUT_NETWORK)
         type(endpoint).__swig_destroy__(endpoint)
+
+
+def _secure(config: Any, own: OwnCertificate) -> None:
+    """Fill in TlsConfig."""
+    config.certFile = str(own.certificate)
+    config.privKeyFile = str(own.key)
+    config.CaListFile = "" if own.client_ca is None else str(own.client_ca)
+    config.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
+    config.verifyClient = config.requireClientCert = own.clients == "certified"
+    config.verifyServer = False  # by ourselves, for each trunk: sip/native/tls.c
+    config.enableRenegotiation = False
+    config.msecTimeout = HANDSHAKE_LIMIT_MS
 
 
 def _reason(error: Exception) -> str:

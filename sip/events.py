@@ -88,6 +88,8 @@ class MediaStarted(LegEvent):
     """Encoding and clock rate, e.g. `PCMU/8000`."""
     remote: str
     """`address:port` RTP is sent to."""
+    srtp: str = ""
+    """The suite that it is encrypted with, e.g. `AES_CM_128_HMAC_SHA1_80`; empty: it is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,7 +324,8 @@ class Leg:
             self.audio.detach()
             return
         self.audio.attach(slot)
-        self.emit(MediaStarted(self.label, codec, remote))
+        address, _, suite = remote.partition(" ")
+        self.emit(MediaStarted(self.label, codec, address, suite))
         if held != self.held:
             self.held = held
             self.emit(HoldChanged(self.label, held))

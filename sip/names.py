@@ -1,25 +1,55 @@
-"""Host names to addresses, asked of the system off the loop. PJSIP is only ever given addresses."""
+"""Host names to addresses, asked of the system off the loop.
+
+PJSIP asks here too (sip/native/resolve.c), so that a slow name server never stops a call, and a
+name stays with its request: TLS verifies the peer by it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv4Address
 
-from config.uri import SipUri
 from sip.errors import UnresolvedHost
 
+# How long an answer is used: the system does not say how long it holds. A provider that moves is
+# followed within a minute, and a burst of calls asks once.
+KEPT_SECONDS = 60.0
 
-async def resolve_host(host: str) -> str:
-    """The IPv4 address of a host, as text.
 
-    Raises:
-        UnresolvedHost: there is none.
-    """
-    try:
-        return str(IPv4Address(host))
-    except AddressValueError:
-        pass
+class Names:
+    """Looks hosts up, and remembers the answers for a while."""
+
+    def __init__(self, aliases: Mapping[str, str]) -> None:
+        """Make it.
+
+        Args:
+            aliases: names that stand for another host: that of a certificate for that of a proxy.
+        """
+        self._aliases = aliases
+        self._known: dict[str, tuple[str, float]] = {}
+
+    async def address(self, host: str) -> str:
+        """The IPv4 address of a host, as text.
+
+        Raises:
+            UnresolvedHost: there is none.
+        """
+        host = self._aliases.get(host, host)
+        try:
+            return str(IPv4Address(host))
+        except AddressValueError:
+            pass
+        now = asyncio.get_running_loop().time()
+        address, until = self._known.get(host, ("", now))
+        if until <= now:
+            address = await _ask(host)
+            self._known[host] = address, now + KEPT_SECONDS
+        return address
+
+
+async def _ask(host: str) -> str:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host, None, family=socket.AF_INET, type=socket.SOCK_DGRAM
@@ -29,16 +59,3 @@ async def resolve_host(host: str) -> str:
     if not found:
         raise UnresolvedHost(f"{host} has no IPv4 address")
     return str(found[0][4][0])
-
-
-async def with_address(uri: SipUri) -> str:
-    """The URI with its host as an address; other parameters than `transport` are kept out.
-
-    Raises:
-        UnresolvedHost: the host has none.
-    """
-    address = await resolve_host(uri.host)
-    user = f"{uri.user}@" if uri.user else ""
-    port = f":{uri.port}" if uri.port else ""
-    transport = f";transport={uri.transport}" if uri.transport != "udp" else ""
-    return f"sip:{user}{address}{port}{transport}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from config.secrets import resolve
 from config.settings import Rtp, Trunk
+from config.tls import Srtp
 from config.uri import parse_proxy
 from sip.pjsip import pj
 
@@ -22,6 +23,13 @@ Incoming = Callable[[str, int, str, str], None]
 
 RegistrationChanged = Callable[[str, int, str, int], None]
 """(trunk, status, reason, seconds granted; 0: not registered)."""
+
+
+SRTP_USE = {
+    "off": pj.PJMEDIA_SRTP_DISABLED,
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+    "required": pj.PJMEDIA_SRTP_MANDATORY,
+}
 
 
 class PjAccount(pj.Account):  # type: ignore[misc]
@@ -49,28 +57,25 @@ class PjAccount(pj.Account):  # type: ignore[misc]
         self._on_registration(self._trunk, int(prm.code), str(prm.reason), granted)
 
 
-def account_configuration(
-    user: str, host: str, rtp: Rtp, trunk: Trunk | None, next_hop: str | None
-) -> Any:
+def account_configuration(user: str, host: str, rtp: Rtp, trunk: Trunk | None) -> Any:
     """AccountConfig for a trunk, or, without one, for URIs that are dialled directly.
 
     Args:
         user: user part of From and Contact.
         host: `address:port` that SIP is spoken on.
         rtp: where audio is received.
-        trunk: its registration and credentials are used.
-        next_hop: the trunk's proxy or registrar with its host as an IP address, so that PJSIP never
-            has to look a name up; None: requests go where their URI says.
+        trunk: its next hop, registration, credentials and media security are used; a trunk without
+            a next hop sends requests where their URI says.
     """
     config = pj.AccountConfig()
     config.idUri = f"sip:{user}@{host}"
-    if next_hop is not None:
+    if trunk is not None and trunk.next_hop is not None:
         # `hide`: used for sending, not shown to the peer as a Route.
-        config.sipConfig.proxies.append(f"{next_hop};lr;hide")
+        config.sipConfig.proxies.append(f"{_hop(trunk, trunk.next_hop)};lr;hide")
     if trunk is not None and trunk.registration is not None:
         registration = trunk.registration
         config.idUri = f"sip:{registration.username}@{parse_proxy(registration.registrar).host}"
-        config.regConfig.registrarUri = registration.registrar
+        config.regConfig.registrarUri = _hop(trunk, registration.registrar)
         config.regConfig.timeoutSec = registration.expires
         config.regConfig.retryIntervalSec = REGISTRATION_RETRY
         config.regConfig.firstRetryIntervalSec = REGISTRATION_RETRY
@@ -88,6 +93,10 @@ def account_configuration(
     media.publicAddress = str(rtp.address)
     media.port = rtp.first_port
     media.portRange = rtp.last_port - rtp.first_port
+    srtp = Srtp() if trunk is None else trunk.srtp
+    config.mediaConfig.srtpUse = SRTP_USE[srtp.use]
+    config.mediaConfig.srtpSecureSignaling = 0 if srtp.keys_in_clear else 1
+    config.mediaConfig.srtpOpt.keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
     config.mediaConfig.streamKaEnabled = False
     config.mediaConfig.lockCodecEnabled = False
     config.natConfig.contactRewriteUse = 0
@@ -96,3 +105,31 @@ def account_configuration(
     config.natConfig.sipOutboundUse = 0
     config.natConfig.udpKaIntervalSec = 0
     return config
+
+
+def tls_peers(
+    trunks: Mapping[str, Trunk], addresses: Mapping[str, str]
+) -> list[tuple[str, str, str, str, bool]]:
+    """What `native.tls_replace` takes: each trunk that is reached over TLS, then everybody else.
+
+    Args:
+        trunks: the trunks, by name.
+        addresses: where their proxies are, by the trunk's name.
+    """
+    peers = []
+    for name, trunk in trunks.items():
+        if trunk.next_hop is not None and parse_proxy(trunk.next_hop).transport == "tls":
+            host = parse_proxy(_hop(trunk, trunk.next_hop)).host
+            authorities = "" if trunk.tls.ca is None else str(trunk.tls.ca)
+            expected = trunk.tls.server_name or ""
+            peers.append((host, addresses[name], expected or host, authorities, trunk.tls.verify))
+    return [*peers, ("", "", "", "", True)]
+
+
+def _hop(trunk: Trunk, uri: str) -> str:
+    """A proxy or registrar as PJSIP is given it: over TLS, by the name in its certificate."""
+    hop = parse_proxy(uri)
+    host = trunk.tls.server_name or hop.host if hop.transport == "tls" else hop.host
+    port = f":{hop.port}" if hop.port else ""
+    transport = f";transport={hop.transport}" if hop.transport != "udp" else ""
+    return f"sip:{host}{port}{transport}"

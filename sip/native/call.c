@@ -52,22 +52,52 @@ int sh_call_slot(pjsua_call_id id)
     return media ? media->strm.a.conf_slot : -1;
 }
 
+static pjsip_transport *transport_of(const pjsip_event *event)
+{
+    return event && event->type == PJSIP_EVENT_TSX_STATE ? event->body.tsx_state.tsx->transport : NULL;
+}
+
+/* Why the connection was refused that the request should have gone over; PJSIP says only that it
+ * could not be sent. */
+static bool tls_refusal(const pjsip_event *event, pj_str_t *reason)
+{
+    const pjsip_tx_data *sent;
+    const char *text;
+
+    if (!event || event->type != PJSIP_EVENT_TSX_STATE ||
+        event->body.tsx_state.type != PJSIP_EVENT_TRANSPORT_ERROR)
+        return false;
+    sent = event->body.tsx_state.tsx->last_tx;
+    if (!sent || !sent->dest_info.addr.count)
+        return false;
+    text = sh_tls_failure(&sent->dest_info.addr.entry[sent->dest_info.cur_addr].addr);
+    if (!text)
+        return false;
+    *reason = pj_str((char *)text);
+    return true;
+}
+
 static void on_call_state(pjsua_call_id id, pjsip_event *event)
 {
     pjsua_call *call = find(id);
     pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
     bool over = call && call->inv && call->inv->state >= PJSIP_INV_STATE_DISCONNECTED;
     struct sh_event what = {.kind = SH_CALL_STATE};
+    pj_str_t refusal;
 
-    (void)event;
     if (!dlg)
         return;
+    if (call->inv && (call->inv->state == PJSIP_INV_STATE_EARLY ||
+                      call->inv->state == PJSIP_INV_STATE_CONNECTING))
+        sh_tls_keep_to(dlg, transport_of(event));
     what.call_id = &dlg->call_id->id;
     what.number = call->inv ? (int)call->inv->state : (int)PJSIP_INV_STATE_NULL;
     if (call->hanging_up) /* reported before BYE or CANCEL leaves: the INVITE session lags behind */
         what.number = PJSIP_INV_STATE_DISCONNECTED;
     what.extra = over ? (int)call->inv->cause : (int)call->last_code;
     what.text1 = over ? &call->inv->cause_text : &call->last_text;
+    if (over && tls_refusal(event, &refusal))
+        what.text1 = &refusal;
     sh_event_push(&what);
 }
 
@@ -81,10 +111,22 @@ static pj_str_t codec_name(char *buffer, size_t size, const pjmedia_codec_info *
     return name;
 }
 
+/* Name of the SRTP suite that a stream is encrypted with; empty: none. */
+static pj_str_t srtp_suite(const pjsua_call_media *media)
+{
+    pjmedia_transport_info info;
+    const pjmedia_srtp_info *srtp = NULL;
+
+    pjmedia_transport_info_init(&info);
+    if (media->tp && pjmedia_transport_get_info(media->tp, &info) == PJ_SUCCESS)
+        srtp = pjmedia_transport_info_get_spc_info(&info, PJMEDIA_TRANSPORT_TYPE_SRTP);
+    return srtp && srtp->active ? srtp->tx_policy.name : pj_str("");
+}
+
 static void on_call_media_state(pjsua_call_id id)
 {
-    char remote[PJ_INET6_ADDRSTRLEN + 10] = "", codec[48];
-    pj_str_t remote_str, codec_str;
+    char remote[PJ_INET6_ADDRSTRLEN + 10] = "", codec[48], peer[96];
+    pj_str_t peer_str, codec_str, suite;
     pjsua_stream_info info;
     pjsua_call *call = find(id);
     pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
@@ -96,12 +138,14 @@ static void on_call_media_state(pjsua_call_id id)
     what.call_id = &dlg->call_id->id;
     if (media && pjsua_call_get_stream_info(id, media->idx, &info) == PJ_SUCCESS) {
         pj_sockaddr_print(&info.info.aud.rem_addr, remote, sizeof remote, 1);
-        remote_str = pj_str(remote);
+        suite = srtp_suite(media);
+        snprintf(peer, sizeof peer, "%s %.*s", remote, (int)suite.slen, suite.ptr);
+        peer_str = pj_str(peer);
         codec_str = codec_name(codec, sizeof codec, &info.info.aud.fmt);
         what.number = media->strm.a.conf_slot;
         what.extra = media->state == PJSUA_CALL_MEDIA_REMOTE_HOLD;
         what.text1 = &codec_str;
-        what.text2 = &remote_str;
+        what.text2 = &peer_str;
     }
     sh_event_push(&what);
 }
@@ -160,7 +204,6 @@ void sh_call_hook_callbacks(void)
     cb->on_dtmf_event = on_dtmf_event;
 
     cb->on_acc_send_request = NULL;
-    cb->on_transport_state = NULL;
     cb->on_call_tsx_state = NULL;
     cb->on_call_sdp_created = NULL;
     cb->on_stream_precreate = NULL;

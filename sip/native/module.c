@@ -92,7 +92,10 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     pjsua_var.cp.max_capacity = KEPT_POOL_BYTES;
     sh_call_hook_callbacks();
     sh_rtp_hook();
+    sh_tls_hook_callbacks();
     status = sh_gate_register(endpt);
+    if (status == PJ_SUCCESS)
+        status = sh_resolve_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_wire_register(endpt);
     if (status == PJ_SUCCESS)
@@ -197,6 +200,53 @@ static PyObject *gate_counters(PyObject *self, PyObject *unused)
 {
     (void)self, (void)unused;
     return sh_gate_counters();
+}
+
+static PyObject *resolved(PyObject *self, PyObject *args)
+{
+    const char *text;
+    Py_ssize_t length;
+    pj_str_t address;
+    unsigned id;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Is#", &id, &text, &length))
+        return NULL;
+    address = as_pj_str(text, length);
+    sh_resolved(id, &address);
+    Py_RETURN_NONE;
+}
+
+static PyObject *resolve_stop(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    sh_resolve_stop();
+    Py_RETURN_NONE;
+}
+
+static PyObject *tls_replace(PyObject *self, PyObject *list)
+{
+    struct sh_tls_peer *peers;
+    Py_ssize_t count;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyList_Check(list))
+        return PyErr_Format(PyExc_TypeError, "a list of peers");
+    count = PyList_GET_SIZE(list);
+    peers = PyMem_Calloc((size_t)count + 1, sizeof *peers);
+    if (!peers)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "ssssp", &peers[i].host, &peers[i].address,
+                              &peers[i].name, &peers[i].authorities, &peers[i].verify)) {
+            PyMem_Free(peers);
+            return NULL;
+        }
+    }
+    status = sh_tls_replace(peers, (unsigned)count);
+    PyMem_Free(peers);
+    return none_or_raise(status, "reading the TLS authorities");
 }
 
 static PyObject *rtp_port_choose(PyObject *self, PyObject *account)
@@ -444,6 +494,10 @@ static PyMethodDef methods[] = {
      "([(network, mask, account)]) that may send audio besides the SDP's host"},
     {"rtp_silent", rtp_silent, METH_O, "(milliseconds) -> [Call-ID] that nothing was heard from"},
     {"rtp_counters", rtp_counters, METH_NOARGS, "(packets of strangers, sources found elsewhere)"},
+    {"resolved", resolved, METH_VARARGS, "(number of the question, address; empty: none)"},
+    {"resolve_stop", resolve_stop, METH_NOARGS, "Answer what is still asked; before libDestroy."},
+    {"tls_replace", tls_replace, METH_O,
+     "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
     {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)])"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},

@@ -4,6 +4,8 @@
  *   events.c      what happened on the SIP side, queued for Python
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   gate.c        who may send us what, decided before a call object exists
+ *   resolve.c     host names, looked up by the loop
+ *   tls.c         whether a TLS peer is who it should be
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
@@ -44,10 +46,12 @@ enum sh_event_kind {
     SH_REFER_FINAL = 2,      /* number = status code, text1 = reason, text2 = "" or "no response" */
     SH_NOTIFY = 3,           /* text2 = message */
     SH_CALL_STATE = 4,       /* number = pjsip_inv_state, extra = status code, text1 = reason */
-    SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = remote */
+    SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = "remote suite" */
     SH_CALL_STREAM = 6,      /* text1 = codec, text2 = nine figures: see call.c */
     SH_CALL_DTMF = 7,        /* number = digit, extra = ms or 0, text1 = "rtp" or "info" */
     SH_RTP_REFUSED_SOURCE = 8, /* text1 = "10.0.0.9:4000" */
+    SH_RESOLVE = 9,          /* number = what `resolved` is told, text1 = host */
+    SH_TLS_REFUSED = 10,     /* text1 = host, text2 = why */
 };
 
 struct sh_event {
@@ -80,6 +84,24 @@ struct sh_gate_policy {
 pj_status_t sh_gate_replace(const struct sh_source *sources, unsigned count,
                             const struct sh_gate_policy *policy);
 PyObject *sh_gate_counters(void);
+
+/* resolve.c */
+pj_status_t sh_resolve_register(pjsip_endpoint *endpt);
+void sh_resolve_stop(void);
+void sh_resolved(unsigned id, const pj_str_t *address);
+
+/* tls.c */
+struct sh_tls_peer {
+    const char *host;        /* empty: everybody who is not listed */
+    const char *address;     /* of the host */
+    const char *name;        /* what its certificate must say; empty: the host */
+    const char *authorities; /* PEM file; empty: the system's */
+    pj_bool_t verify;
+};
+void sh_tls_hook_callbacks(void);
+pj_status_t sh_tls_replace(const struct sh_tls_peer *list, unsigned count);
+void sh_tls_keep_to(pjsip_dialog *dlg, pjsip_transport *tp);
+const char *sh_tls_failure(const pj_sockaddr *where); /* why, or NULL */
 
 /* rtp_ports.c */
 void sh_rtp_port_choose(pjsua_acc_id account);

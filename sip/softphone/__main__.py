@@ -88,7 +88,13 @@ def _line() -> Line:
         "--bind", required=True, metavar="ADDRESS:PORT", help="where it listens; port 0: any"
     )
     parser.add_argument("--name", default="phone", help="its user part (default: phone)")
-    parser.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    parser.add_argument("--transport", choices=("udp", "tcp", "tls"), default="udp")
+    parser.add_argument("--certificate", default="", help="PEM file, for TLS")
+    parser.add_argument("--key", default="", help="PEM file of the certificate's private key")
+    parser.add_argument("--ca", default="", help="PEM file of who may sign peers' certificates")
+    parser.add_argument("--srtp", choices=("off", "optional", "required"), default="off")
+    parser.add_argument("--username", default="", help="of its digest credentials, for any realm")
+    parser.add_argument("--password", default="", help="of its digest credentials")
     parser.add_argument("--rtp-port", type=int, default=0, help="first audio port; 0: any")
     parser.add_argument("--codecs", default="PCMU,PCMA", help="in order of preference")
     parser.add_argument("--max-calls", type=int, default=64)
@@ -104,6 +110,12 @@ def _line() -> Line:
         transport=given.transport,
         rtp_port=given.rtp_port,
         codecs=tuple(given.codecs.split(",")),
+        certificate=given.certificate,
+        key=given.key,
+        ca=given.ca,
+        srtp=given.srtp,
+        username=given.username,
+        password=given.password,
         max_calls=given.max_calls,
         log_level=given.log_level,
     )

@@ -70,7 +70,7 @@ class Softphone:
             address: what SIP and audio are bound to, e.g. `127.0.0.2`.
             port: SIP port; 0 for any free one, then `uri` tells which.
             name: its user part, and its name in errors.
-            transport: `udp` or `tcp`.
+            transport: `udp`, `tcp` or `tls`.
             rtp_port: first audio port; 0 for any free ones.
             options: further arguments of `python -m sip.softphone`.
 

@@ -32,6 +32,18 @@ _LISTEN_EVERY = 0.1
 """Seconds between two looks at the recordings."""
 
 
+_KINDS = {
+    "udp": pj.PJSIP_TRANSPORT_UDP,
+    "tcp": pj.PJSIP_TRANSPORT_TCP,
+    "tls": pj.PJSIP_TRANSPORT_TLS,
+}
+_SRTP = {
+    "off": pj.PJMEDIA_SRTP_DISABLED,
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+    "required": pj.PJMEDIA_SRTP_MANDATORY,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Where the phone is reached, and how it speaks."""
@@ -44,6 +56,17 @@ class Line:
     rtp_port: int = 0
     """First port for audio; 0: any free ones."""
     codecs: tuple[str, ...] = ("PCMU", "PCMA")
+    certificate: str = ""
+    """Over TLS: PEM file of its certificate."""
+    key: str = ""
+    """PEM file of its private key."""
+    ca: str = ""
+    """PEM file of the authorities that peers' certificates must be signed by; empty: any peer."""
+    srtp: str = "off"
+    """`off`, `optional` or `required`."""
+    username: str = ""
+    """Of its digest credentials, which answer every realm."""
+    password: str = ""
     max_calls: int = 64
     log_level: int = 0
 
@@ -119,11 +142,13 @@ class Phone:
         self._set_codecs()
         transport = pj.TransportConfig()
         transport.boundAddress, transport.port = line.address, line.port
-        kind = pj.PJSIP_TRANSPORT_TCP if line.transport == "tcp" else pj.PJSIP_TRANSPORT_UDP
-        self._transport = self._endpoint.transportCreate(kind, transport)
+        transport.tlsConfig.certFile, transport.tlsConfig.privKeyFile = line.certificate, line.key
+        transport.tlsConfig.CaListFile = line.ca
+        transport.tlsConfig.verifyServer = transport.tlsConfig.verifyClient = bool(line.ca)
+        self._transport = self._endpoint.transportCreate(_KINDS[line.transport], transport)
         self._endpoint.libStart()
         address = self._endpoint.transportGetInfo(self._transport).localName
-        suffix = ";transport=tcp" if line.transport == "tcp" else ""
+        suffix = "" if line.transport == "udp" else f";transport={line.transport}"
         uri = f"sip:{line.name}@{address}{suffix}"
         self._account.create(self._account_config(uri), True)
         self._tell(Report("ready", facts={"uri": uri, "pid": os.getpid()}))
@@ -141,7 +166,11 @@ class Phone:
         config.sipConfig.transportId = self._transport
         config.mediaConfig.transportConfig.boundAddress = self._line.address
         config.mediaConfig.transportConfig.port = self._line.rtp_port
-        config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_DISABLED
+        config.mediaConfig.srtpUse = _SRTP[self._line.srtp]
+        config.mediaConfig.srtpSecureSignaling = 0
+        if self._line.username:
+            credentials = ("digest", "*", self._line.username, 0, self._line.password)
+            config.sipConfig.authCreds.append(pj.AuthCredInfo(*credentials))
         # The phone shall not surprise a test: no re-INVITE of its own after the answer.
         config.mediaConfig.lockCodecEnabled = False
         config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_INACTIVE

@@ -8,6 +8,7 @@ import pytest
 
 from config.settings import Sip
 from sip.engine import Engine
+from sip.names import Names
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ async def engine() -> AsyncIterator[Engine]:
             "max_calls": 8,
         }
     )
-    engine = Engine(settings, lambda _: None)
+    engine = Engine(settings, Names({}), lambda _: None)
     engine.start()
     yield engine
     engine.stop()

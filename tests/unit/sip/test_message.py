@@ -95,3 +95,10 @@ def test_credentials_are_taken_out_and_nothing_else() -> None:
     assert "Authorization: Digest (removed)\r\n" in redacted
     assert "X-Note: keep\r\n\r\nbody" in redacted
     assert without_credentials("INVITE sip:h SIP/2.0\r\n\r\n") == "INVITE sip:h SIP/2.0\r\n\r\n"
+
+
+def test_srtp_keys_are_removed() -> None:
+    line = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9|2^31|1:1"
+    redacted = without_credentials(f"INVITE sip:h SIP/2.0\r\n\r\nv=0\r\n{line}\r\na=sendrecv\r\n")
+    assert "WVNf" not in redacted
+    assert "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:(removed)\r\na=sendrecv" in redacted
