@@ -251,6 +251,8 @@ class Registration(Strict):
 class ReferTimers(Strict):
     """How long a REFER may take on this trunk (RFC 3515); all in seconds."""
 
+    response: Seconds = Field(default=32, gt=0, le=32)
+    """From the REFER to the peer's final response; SIP itself gives up after 32 seconds."""
     first_notify: Seconds = Field(default=15, gt=0)
     """From the peer's 202 to its first NOTIFY."""
     final_notify: Seconds = Field(default=60, gt=0)

@@ -296,6 +296,12 @@ class SipAgent:
     def _ended(self, leg: Leg) -> None:
         self._legs.pop(leg.id, None)
         self._next_agent.pop(leg.id, None)
+        self._forget_dialog(leg)
+
+    def _forget_dialog(self, leg: Leg) -> None:
+        """Once the leg has ended, and no NOTIFY is waited for, which may trail the peer's BYE."""
+        if leg.id in self._legs or leg.wire.on_notify is not None:
+            return
         if self._by_call_id.get(leg.info.sip_call_id) is leg:
             del self._by_call_id[leg.info.sip_call_id]
 
@@ -323,7 +329,10 @@ class SipAgent:
                 return await by_invite(caller, order, dial, evidence)
             case Method.REFER:
                 timers = self._settings.trunks[caller.info.trunk].refer
-                return await by_refer(caller, order, uri, timers, evidence)
+                try:
+                    return await by_refer(caller, order, uri, timers, evidence)
+                finally:
+                    self._forget_dialog(caller)
             case Method.BYE:
                 return await by_bye(caller, order, uri, evidence)
             case _:

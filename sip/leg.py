@@ -37,7 +37,7 @@ from sip.leg_audio import LegAudio
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
 from sip.pj_call import PjCall, call_parameters
-from sip.pjsip import EventKind, NativeEvent, native
+from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.wire import Wire
 
 log = structlog.get_logger(__name__)
@@ -132,6 +132,8 @@ class Leg:
         loop = asyncio.get_running_loop()
         self._confirmed: asyncio.Future[None] = loop.create_future()
         self._audible: asyncio.Future[None] = loop.create_future()
+        self._off_hold = asyncio.Event()
+        """Set when the peer lets us be heard."""
         self._ended: asyncio.Future[LegEnded] = loop.create_future()
 
     # -- what happens ---------------------------------------------------------------------------
@@ -258,10 +260,50 @@ class Leg:
         """Send digits by RFC 4733. Raises CallEnded."""
         self._alive().dialDtmf(digits)
 
-    def refer(self, refer_to: str, headers: list[tuple[str, str]]) -> None:
-        """Send REFER in this dialog (RFC 3515). Raises CallEnded, or OSError if it cannot leave."""
-        native.refer_send(self.pj_id, refer_to, headers)
+    async def wait_off_hold(self) -> None:
+        """Return when the peer does not hold us. Raises CallEnded."""
+        self._alive()
+        if self.held:
+            self._off_hold.clear()
+            await self._off_hold.wait()
+            self._alive()
+
+    def reinvite(self) -> None:
+        """Offer audio both ways by re-INVITE (RFC 3261 section 14.1); `wire` tells its status.
+
+        Raises:
+            CallEnded: the leg is gone.
+            OSError: another INVITE is under way in this dialog.
+        """
+        call = self._alive()
+        try:
+            call.reinvite(call_parameters())
+        except pj.Error as error:
+            raise OSError(f"sending re-INVITE: {error.reason}") from error
         self._engine.soon()
+
+    def refer(self, refer_to: str, headers: list[tuple[str, str]]) -> int:
+        """Send REFER in this dialog (RFC 3515).
+
+        Returns:
+            What `wire` names its response and its NOTIFYs by. `end_refer` gives it back.
+
+        Raises:
+            CallEnded: the leg is gone.
+            OSError: it cannot leave.
+        """
+        refer = native.refer_send(self.pj_id, refer_to, headers)
+        self._engine.soon()
+        return refer
+
+    def unsubscribe(self, refer: int) -> None:
+        """Ask the peer for no more NOTIFYs (RFC 3515 section 2.4.4). OSError: it cannot leave."""
+        native.refer_unsubscribe(refer)
+        self._engine.soon()
+
+    def end_refer(self, refer: int) -> None:
+        """Hear no more of a REFER. NOTIFYs that still come are answered."""
+        native.refer_end(refer)
 
     async def transfer(self, order: TransferOrder) -> Attempt:
         """Carry out one transfer attempt and return its verdict. Raises CallEnded if gone."""
@@ -329,6 +371,8 @@ class Leg:
         if held != self.held:
             self.held = held
             self.emit(HoldChanged(self.label, held))
+        if not held:
+            self._off_hold.set()
         if not self._audible.done():
             self._audible.set_result(None)
 
@@ -338,6 +382,7 @@ class Leg:
         if call is not None:
             call.destroy()
         self.audio.close()
+        self._off_hold.set()
         for waiting in (self._audible, self._confirmed):
             if not waiting.done():
                 waiting.set_exception(CallEnded(f"{code} {reason}"))

@@ -111,13 +111,3 @@ def user_part(name_addr: str) -> str:
 def address(name_addr: str) -> str:
     """The URI of a From, To or Contact value."""
     return name_addr.partition("<")[2].partition(">")[0] or name_addr.partition(";")[0].strip()
-
-
-def sipfrag_status(body: str) -> tuple[int, str] | None:
-    """Status and reason of a `message/sipfrag` body (RFC 3420); None where it holds none."""
-    line = body.lstrip().partition("\n")[0].strip()
-    parts = line.split(None, 2)
-    if len(parts) < 2 or not parts[0].upper().startswith("SIP/") or not parts[1].isdigit():
-        return None
-    code = int(parts[1])
-    return (code, parts[2] if len(parts) > 2 else "") if 100 <= code <= 699 else None

@@ -25,26 +25,27 @@ class Wire:
         self.bye_received: Message | None = None
         self.bye_answered: Message | None = None
         """The final response to our BYE."""
-        self.refer_cseq = 0
-        """CSeq number of the last REFER sent: the `id` of its subscription (RFC 3515 2.4.6)."""
-        self.on_refer_final: Callable[[int, str, bool], None] | None = None
-        """Told code, reason, and whether a response came at all."""
-        self.on_notify: Callable[[Message], None] | None = None
+        self.refer_failure: Message | None = None
+        """The last final response, 300 to 699, received to a REFER of ours."""
+        self.on_refer_final: Callable[[int, int, str, str], None] | None = None
+        """Told which REFER (`Leg.refer`), code, reason, and a note where PJSIP has one to add."""
+        self.on_notify: Callable[[int, Message], None] | None = None
+        """Told which REFER it belongs to, and the NOTIFY."""
+        self.on_invite_final: Callable[[int], None] | None = None
+        """Told the final status of an INVITE of ours."""
 
     def saw(self, event: NativeEvent) -> None:
         """Take in a message, a final response to our REFER, or a NOTIFY."""
-        kind, _, _, number, _, text1, text2 = event
+        kind, _, _, number, extra, text1, text2 = event
         if kind == EventKind.MESSAGE_RECEIVED:
             self._record(Direction.RECEIVED, text1, number, text2)
             self._received(text2)
         elif kind == EventKind.MESSAGE_SENT:
             self._record(Direction.SENT, text1, number, text2)
-            if text2.startswith("REFER "):
-                self.refer_cseq = int(Message(text2).header("CSeq").partition(" ")[0])
         elif kind == EventKind.REFER_FINAL and self.on_refer_final:
-            self.on_refer_final(number, text1, not text2)
+            self.on_refer_final(extra, number, text1, text2)
         elif kind == EventKind.NOTIFY and self.on_notify:
-            self.on_notify(Message(text2))
+            self.on_notify(number, Message(text2))
 
     def _record(self, direction: Direction, origin: str, port: int, text: str) -> None:
         transport, _, host = origin.partition(" ")
@@ -67,7 +68,12 @@ class Wire:
     def _response(self, message: Message) -> None:
         if message.status is None or message.status < 200:
             return
-        if message.status >= 300 and message.method == "INVITE":
-            self.failure = message
+        if message.method == "INVITE":
+            if message.status >= 300:
+                self.failure = message
+            if self.on_invite_final:
+                self.on_invite_final(message.status)
+        elif message.status >= 300 and message.method == "REFER":
+            self.refer_failure = message
         elif message.method == "BYE":
             self.bye_answered = message

@@ -56,6 +56,14 @@ static const struct sh_source *find_source(const pjsip_rx_data *rdata)
     return NULL;
 }
 
+/* Whether a message came from the account's own peer. */
+bool sh_gate_is_account(const pjsip_rx_data *rdata, pjsua_acc_id account)
+{
+    const struct sh_source *source = find_source(rdata);
+
+    return source && source->account == account;
+}
+
 static void refuse(pjsip_rx_data *rdata, enum counter counter, int code, const char *reason,
                    const char *header, const char *value)
 {
@@ -185,7 +193,10 @@ static pj_bool_t inner_new_request(pjsip_rx_data *rdata)
     case PJSIP_BYE_METHOD:
         return PJ_FALSE;
     default:
-        refuse(rdata, REFUSED_METHOD, PJSIP_SC_METHOD_NOT_ALLOWED, NULL, "Allow", allow);
+        if (method_is(rdata, "NOTIFY")) /* of a subscription that is not ours (RFC 6665 4.1.3) */
+            refuse(rdata, REFUSED_METHOD, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL, NULL);
+        else
+            refuse(rdata, REFUSED_METHOD, PJSIP_SC_METHOD_NOT_ALLOWED, NULL, "Allow", allow);
         return PJ_TRUE;
     }
 }

@@ -283,7 +283,7 @@ static PyObject *refer_send(PyObject *self, PyObject *args)
     pj_pool_t *pool;
     pj_str_t target;
     pj_status_t status = PJ_SUCCESS;
-    int call, failed = 0;
+    int call, id = 0, failed = 0;
 
     (void)self;
     if (!PyArg_ParseTuple(args, "is#O!", &call, &refer_to, &refer_to_len, &PyList_Type, &list))
@@ -294,9 +294,30 @@ static PyObject *refer_send(PyObject *self, PyObject *args)
         failed = add_header(pool, &headers, PyList_GET_ITEM(list, i));
     target = as_pj_str(refer_to, refer_to_len);
     if (!failed)
-        status = sh_refer_send(call, &target, &headers);
+        status = sh_refer_send(call, &target, &headers, &id);
     pj_pool_release(pool);
-    return failed ? NULL : none_or_raise(status, "sending REFER");
+    if (failed)
+        return NULL;
+    return status == PJ_SUCCESS ? PyLong_FromLong(id) : raise_status(status, "sending REFER");
+}
+
+static PyObject *refer_unsubscribe(PyObject *self, PyObject *refer)
+{
+    int id;
+
+    (void)self;
+    return as_int(refer, &id) ? none_or_raise(sh_refer_unsubscribe(id), "unsubscribing") : NULL;
+}
+
+static PyObject *refer_end(PyObject *self, PyObject *refer)
+{
+    int id;
+
+    (void)self;
+    if (!as_int(refer, &id))
+        return NULL;
+    sh_refer_end(id);
+    Py_RETURN_NONE;
 }
 
 static PyObject *call_slot(PyObject *self, PyObject *id)
@@ -499,7 +520,9 @@ static PyMethodDef methods[] = {
     {"tls_replace", tls_replace, METH_O,
      "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
     {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
-    {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)])"},
+    {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
+    {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
+    {"refer_end", refer_end, METH_O, "(id); the events of this REFER end"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
     {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},

@@ -43,8 +43,8 @@ double sh_now(void);
 enum sh_event_kind {
     SH_MESSAGE_RECEIVED = 0, /* number = peer's port, text1 = "udp 10.0.0.2", text2 = message */
     SH_MESSAGE_SENT = 1,     /* likewise */
-    SH_REFER_FINAL = 2,      /* number = status code, text1 = reason, text2 = "" or "no response" */
-    SH_NOTIFY = 3,           /* text2 = message */
+    SH_REFER_FINAL = 2,      /* number = status code, extra = REFER's id, text1 = reason, text2 = note */
+    SH_NOTIFY = 3,           /* number = REFER's id, text2 = message */
     SH_CALL_STATE = 4,       /* number = pjsip_inv_state, extra = status code, text1 = reason */
     SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = "remote suite" */
     SH_CALL_STREAM = 6,      /* text1 = codec, text2 = nine figures: see call.c */
@@ -84,6 +84,7 @@ struct sh_gate_policy {
 pj_status_t sh_gate_replace(const struct sh_source *sources, unsigned count,
                             const struct sh_gate_policy *policy);
 PyObject *sh_gate_counters(void);
+bool sh_gate_is_account(const pjsip_rx_data *rdata, pjsua_acc_id account);
 
 /* resolve.c */
 pj_status_t sh_resolve_register(pjsip_endpoint *endpt);
@@ -114,7 +115,9 @@ PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
 
 /* refer.c */
-pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers);
+pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers, int *id);
+pj_status_t sh_refer_unsubscribe(int id);
+void sh_refer_end(int id);
 
 /* facts.c */
 PyObject *sh_facts(void);

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip.message import Message, address, sipfrag_status, user_part
+from sip.message import Message, address, user_part
 from sip.redaction import without_credentials
 
 INVITE = Message(
@@ -59,27 +59,11 @@ def test_a_party_is_read(value: str, user: str, uri: str) -> None:
     assert address(value) == uri
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        ("SIP/2.0 503 Service Unavailable\r\n", (503, "Service Unavailable")),
-        ("SIP/2.0 200\r\n", (200, "")),
-        ("sip/2.0 180 Ringing\r\nX: y", (180, "Ringing")),
-        ("SIP/2.0 99 Odd", None),
-        ("HTTP/1.1 200 OK", None),
-        ("", None),
-    ],
-)
-def test_a_sipfrag_tells_a_status(body: str, status: tuple[int, str] | None) -> None:
-    assert sipfrag_status(body) == status
-
-
 @given(st.text())
 def test_reading_any_text_raises_nothing(text: str) -> None:
     message = Message(text)
     assert isinstance(message.headers, tuple)
     assert isinstance(message.body, str)
-    sipfrag_status(text)
     user_part(text)
 
 
