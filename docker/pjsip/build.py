@@ -3,6 +3,8 @@
 
     build.py                  prints the wheel's path; progress goes to stderr
     build.py --output DIR     copies the wheel into DIR
+    build.py --sanitize address|thread
+                              prints LD_PRELOAD and the folder of the modules, for tests
 
 The wheel is for the Python that runs this script. recipe/engine.py shows the order of things, and
 recipe/cache.py what is kept between builds and where.
@@ -13,7 +15,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from recipe import engine
+from recipe import engine, sanitized
 from recipe.failure import RecipeError
 
 
@@ -23,8 +25,13 @@ def main() -> int:
     arguments.add_argument(
         "--native", type=Path, default=engine.NATIVE, help="folder of the C sources"
     )
+    arguments.add_argument("--sanitize", choices=sorted(sanitized.FLAGS), help="build for tests")
     options = arguments.parse_args()
     try:
+        if options.sanitize:
+            print(sanitized.runtime(options.sanitize))
+            print(sanitized.build(options.sanitize, options.native))
+            return 0
         wheel = engine.build(options.native)
     except RecipeError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -117,5 +117,10 @@ PyObject *sh_events_drain(void)
 
 uint64_t sh_events_dropped(void)
 {
-    return dropped;
+    uint64_t count;
+
+    pthread_mutex_lock(&mutex);
+    count = dropped;
+    pthread_mutex_unlock(&mutex);
+    return count;
 }

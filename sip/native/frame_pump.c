@@ -122,15 +122,17 @@ pj_status_t sh_pump_open(unsigned rate, unsigned *id_out, int *slot)
         id++;
     if (id == SH_MAX_PORTS)
         return PJ_ETOOMANY;
-    status = sh_port_open("bot-audio", sizeof *leg + rings, rate, put_heard, get_spoken, NULL,
-                          &port);
-    if (status != PJ_SUCCESS)
-        return status;
+    port = sh_port_create("bot-audio", sizeof *leg + rings, rate, put_heard, get_spoken, NULL);
+    if (!port)
+        return PJ_ENOMEM;
     leg = (struct leg *)port;
     leg->frame_samples = FRAME_SAMPLES(rate);
     leg->spoken_capacity = rate * RING_SECONDS;
     leg->heard = (pj_int16_t *)(leg + 1);
     leg->spoken = leg->heard + HEARD_FRAMES * leg->frame_samples;
+    status = sh_port_join(port);
+    if (status != PJ_SUCCESS)
+        return status;
     legs[id] = leg;
     if (id >= highest)
         highest = id + 1;

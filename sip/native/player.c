@@ -144,13 +144,16 @@ pj_status_t sh_player_open(unsigned rate, unsigned *id_out, int *slot)
         id++;
     if (id == SH_MAX_PORTS)
         return PJ_ETOOMANY;
-    status = sh_port_open("player", sizeof *player, rate, put_frame, get_frame, released, &port);
-    if (status != PJ_SUCCESS)
-        return status;
+    port = sh_port_create("player", sizeof *player, rate, put_frame, get_frame, released);
+    if (!port)
+        return PJ_ENOMEM;
     player = (struct player *)port;
     player->id = id;
     player->frame_samples = rate / 50;
     pthread_mutex_init(&player->mutex, NULL);
+    status = sh_port_join(port);
+    if (status != PJ_SUCCESS)
+        return status;
     players[id] = player;
     *id_out = id;
     *slot = port->slot;

@@ -11,17 +11,15 @@ static pj_status_t on_destroy(pjmedia_port *base)
     return PJ_SUCCESS;
 }
 
-pj_status_t sh_port_open(const char *name, size_t size, unsigned rate, sh_frame_fn *put,
-                         sh_frame_fn *get, void (*released)(struct sh_port *),
-                         struct sh_port **out)
+struct sh_port *sh_port_create(const char *name, size_t size, unsigned rate, sh_frame_fn *put,
+                               sh_frame_fn *get, void (*released)(struct sh_port *))
 {
     pj_pool_t *pool = pjsua_pool_create(name, size + 2048, 2048);
     const pj_str_t port_name = {(char *)name, (pj_ssize_t)pj_ansi_strlen(name)};
     struct sh_port *port;
-    pj_status_t status;
 
     if (!pool)
-        return PJ_ENOMEM;
+        return NULL;
     port = pj_pool_zalloc(pool, size);
     port->pool = pool;
     pjmedia_port_info_init(&port->base.info, &port_name, PJMEDIA_SIG_CLASS_APP('S', 'W', 'H'), rate, 1,
@@ -30,18 +28,20 @@ pj_status_t sh_port_open(const char *name, size_t size, unsigned rate, sh_frame_
     port->base.get_frame = get;
     port->base.on_destroy = on_destroy;
     port->released = released;
-    status = pjmedia_port_init_grp_lock(&port->base, pool, NULL);
-    if (status != PJ_SUCCESS) {
+    if (pjmedia_port_init_grp_lock(&port->base, pool, NULL) != PJ_SUCCESS) {
         pj_pool_release(pool);
-        return status;
+        return NULL;
     }
-    status = pjsua_conf_add_port(pool, &port->base, &port->slot);
-    if (status != PJ_SUCCESS) {
+    return port;
+}
+
+pj_status_t sh_port_join(struct sh_port *port)
+{
+    pj_status_t status = pjsua_conf_add_port(port->pool, &port->base, &port->slot);
+
+    if (status != PJ_SUCCESS)
         pjmedia_port_destroy(&port->base);
-        return status;
-    }
-    *out = port;
-    return PJ_SUCCESS;
+    return status;
 }
 
 void sh_port_close(struct sh_port *port)

@@ -16,10 +16,13 @@ struct sh_port {
 
 typedef pj_status_t sh_frame_fn(pjmedia_port *port, pjmedia_frame *frame);
 
-/* Allocate `size` zeroed bytes that begin with a sh_port and join the bridge at `rate` samples/s. */
-pj_status_t sh_port_open(const char *name, size_t size, unsigned rate, sh_frame_fn *put,
-                         sh_frame_fn *get, void (*released)(struct sh_port *),
-                         struct sh_port **out);
+/* Allocate `size` zeroed bytes that begin with a sh_port, for `rate` samples/s. NULL: no memory. */
+struct sh_port *sh_port_create(const char *name, size_t size, unsigned rate, sh_frame_fn *put,
+                               sh_frame_fn *get, void (*released)(struct sh_port *));
+
+/* Join the bridge. From here on the clock thread may call: whatever it reads has been written. A port
+ * that cannot join is gone. */
+pj_status_t sh_port_join(struct sh_port *port);
 
 /* Leave the bridge at its next tick; the memory goes when the bridge has let go of it. */
 void sh_port_close(struct sh_port *port);

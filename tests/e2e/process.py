@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ class Footprint:
 class GatewayProcess:
     """A running gateway; `start` returns when it is ready."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, environment: Mapping[str, str] | None = None) -> None:
         self.world = world
+        self._environment = {**os.environ, **(environment or {})}
         self.log = world.folder / "gateway.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,6 +59,7 @@ class GatewayProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=self._environment,
             )
         limit = time.monotonic() + READY_LIMIT
         while not self.ready():

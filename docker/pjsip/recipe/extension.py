@@ -4,6 +4,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from recipe import cache, libraries
@@ -39,14 +40,19 @@ def key(libraries_key: str, native: Path) -> str:
     return cache.key([*sources(native), *recipe], [libraries_key])
 
 
-def build(pjsip: Pjsip, native: Path, extension: Path, steps: Steps) -> None:
-    """Compile sip/native and link it with wrapper and libraries into the file `extension`."""
+def build(
+    pjsip: Pjsip, native: Path, extension: Path, steps: Steps, flags: Sequence[str] = ()
+) -> None:
+    """Compile sip/native and link it with wrapper and libraries into the file `extension`.
+
+    `flags` are given to compiler and linker besides the usual ones.
+    """
     with tempfile.TemporaryDirectory(prefix="switchhook-native-") as folder:
         objects: list[Path] = []
         # -isystem: warnings of others' headers are not ours to fix.
         headers = [pjsip.folder / "include", sysconfig.get_path("include")]
         isystem = [f"-isystem{header}" for header in headers]
-        options = [*CFLAGS, "-DNDEBUG", *pjsip.defines, *isystem]
+        options = [*CFLAGS, *flags, "-DNDEBUG", *pjsip.defines, *isystem]
         for path in sources(native):
             if path.suffix == ".c":
                 target = Path(folder) / f"{path.stem}.o"
@@ -56,7 +62,7 @@ def build(pjsip: Pjsip, native: Path, extension: Path, steps: Steps) -> None:
         archives = sorted((pjsip.folder / "lib").glob("*.a"))
         group: list[str | Path] = ["-Wl,--start-group", *archives, "-Wl,--end-group"]
         inputs = [*objects, pjsip.folder / "wrapper.o", *group, *pjsip.link]
-        steps.run(["g++", "-shared", "-o", extension, *inputs])
+        steps.run(["g++", *flags, "-shared", "-o", extension, *inputs])
 
 
 def check_import(folder: Path, version: str) -> None:

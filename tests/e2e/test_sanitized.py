@@ -1,0 +1,109 @@
+"""sip/native under AddressSanitizer, UBSan and ThreadSanitizer: its unit tests, and whole calls."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sip.softphone import commands
+from sip.softphone.tones import tone, tone_name
+from tests.e2e.bot import ScriptedBot
+from tests.e2e.conftest import StartPhone
+from tests.e2e.process import GatewayProcess
+from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
+
+ROOT = Path(__file__).parents[2]
+REPORT = "report"
+"""Where a sanitizer writes what it has found, with its process id behind it."""
+
+FOUND = 99
+"""Exit code of a process in which something was found."""
+
+UNIT_LIMIT = 240.0
+"""Seconds for the unit tests: the sanitizers make them several times slower."""
+
+
+@pytest.fixture(params=["address", "thread"])
+def sanitizer(request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
+    """The environment of a process whose sip/native is watched."""
+    build = [sys.executable, ROOT / "docker/pjsip/build.py", "--sanitize", request.param]
+    built = subprocess.run(build, capture_output=True, text=True, check=True, timeout=UNIT_LIMIT)
+    runtime, modules = built.stdout.splitlines()
+    options = f"exitcode={FOUND}:log_path={tmp_path / REPORT}"
+    return {
+        "LD_PRELOAD": runtime,
+        "PYTHONPATH": modules,
+        # Python itself leaves memory behind at its end.
+        "ASAN_OPTIONS": f"detect_leaks=0:{options}",
+        "UBSAN_OPTIONS": f"print_stacktrace=1:{options}",
+        # PJSIP takes its own locks in either order, all of them on the one thread of SIP.
+        "TSAN_OPTIONS": f"detect_deadlocks=0:{options}",
+    }
+
+
+def reports(folder: Path) -> str:
+    """Everything that was found."""
+    return "\n".join(path.read_text() for path in folder.glob(f"{REPORT}.*"))
+
+
+def test_the_native_parts_pass_their_unit_tests_under_it(
+    sanitizer: Mapping[str, str], tmp_path: Path
+) -> None:
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/sip"]
+    run = subprocess.run(
+        tests,
+        cwd=ROOT,
+        env={**os.environ, **sanitizer},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=UNIT_LIMIT,
+    )
+    assert reports(tmp_path) == ""
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+
+
+async def test_calls_pass_under_it(
+    sanitizer: Mapping[str, str], start_phone: StartPhone, tmp_path: Path
+) -> None:
+    """A bot that talks and clears, digits, a transfer that is joined, a hand-back by BYE."""
+    world = World(tmp_path / "gateway")
+    world.write()
+    gateway = GatewayProcess(world, sanitizer)
+    gateway.start()
+    bot = ScriptedBot()
+    await bot.start(world.bot_port)
+    try:
+        caller = await start_phone(CARRIER, world.carrier_port, name="caller")
+        pbx = await start_phone(PBX, world.pbx_port, name="pbx")
+        await pbx.send(
+            commands.Policy(user="sales", tone=AGENT_TONE, record=tmp_path / "agent.wav")
+        )
+        await caller.send(
+            commands.Dial(
+                call="a", to=world.number("100"), tone=CALLER_TONE, record=tmp_path / "a.wav"
+            )
+        )
+        talk = await bot.conversation()
+        await talk.hears(CALLER_TONE)
+        await talk.say(tone(AGENT_TONE, 3))
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+        await talk.send("clear")
+        await caller.send(commands.Dtmf(call="a", digits="42"))
+        await talk.expect("dtmf", digit="2")
+        await talk.send("transfer", target="sales")
+        await pbx.expect("heard", sound=tone_name(CALLER_TONE))
+        await pbx.send(commands.HangUp(call="in-1"))
+        again = await bot.conversation()
+        await again.send("transfer", target="billing")
+        await caller.expect("disconnected", "a", by="peer")
+    finally:
+        await bot.stop()
+        code = gateway.stop()
+    assert reports(tmp_path) == ""
+    assert code == 0, gateway.log_tail()
