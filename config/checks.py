@@ -53,6 +53,11 @@ def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
             if route.flow not in known:
                 message = f"there is no flow `{route.flow}`"
                 yield Finding((*here, "routes", index, "flow"), message, nearest(route.flow, known))
+        for index, other in enumerate(trunk.hand_back.trunks):
+            if other not in settings.trunks:
+                hint = nearest(other, settings.trunks)
+                where = (*here, "hand_back", "trunks", index)
+                yield Finding(where, f"there is no trunk `{other}`", hint)
         if trunk.proxy is not None:
             yield from _spoken((*here, "proxy"), parse_proxy(trunk.proxy).transport, settings)
         if trunk.registration is not None:

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from config.context import FlowContext
 from config.errors import InvalidValue
-from config.headers import check_name, check_value
 from config.outcomes import check_fallback_key
 from config.strict import FilePath, Name, Seconds, Strict, Words
 from config.targets import MethodName, Target
+from config.templates import HeaderTemplates
 
 
 class TextPrompt(Strict):
@@ -75,11 +76,6 @@ Prompts = Annotated[
     Discriminator(_prompts_tag),
 ]
 """One prompt, or several of which one is chosen at random each time."""
-
-Headers = dict[
-    Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_value)]
-]
-"""SIP headers to send, by name."""
 
 
 class Waiting(StrEnum):
@@ -159,12 +155,17 @@ class AgentTransfer(Strict):
     """Said before anything is dialled."""
     waiting: Waiting = Waiting.RINGBACK
     """What the caller hears until the target answers or fails."""
-    headers: Headers = Field(default_factory=dict)
-    """Sent on the INVITE, REFER or BYE."""
+    headers: HeaderTemplates = Field(default_factory=dict)
+    """Sent on the INVITE, REFER or BYE; values may have placeholders."""
+    context: FlowContext = FlowContext()
+    """What the one who takes the call is told, in the way that the trunk asks for."""
     fallback: dict[FallbackKey, Fallback]
     """What happens when the transfer fails. The most exact key wins; `default` must be there."""
     next: Name | None = None
     """Where the flow goes on after the agent has left; absent: the call ends."""
+    resume: Name | None = None
+    """Where the flow goes on when the call comes back with its hand-back token; for `bye`, absent:
+    `next`. Without either no token is sent."""
 
 
 class Lookup(Strict):
@@ -202,8 +203,8 @@ class Hangup(Strict):
     type: Literal["hangup"]
     prompt: Prompts | None = None
     """Played out first."""
-    headers: Headers = Field(default_factory=dict)
-    """Sent on the BYE."""
+    headers: HeaderTemplates = Field(default_factory=dict)
+    """Sent on the BYE; values may have placeholders."""
 
 
 Node = Annotated[Play | Bot | AgentTransfer | Lookup | Goto | Hangup, Field(discriminator="type")]

@@ -34,7 +34,7 @@ def exits(node: Node) -> list[tuple[Location, str]]:
             ways += [(("done",), node.done), (("error",), node.error)]
         case AgentTransfer():
             ways = [(("fallback", key, "node"), row.node) for key, row in node.fallback.items()]
-            ways += [(("next",), node.next)]
+            ways += [(("next",), node.next), (("resume",), node.resume)]
         case Lookup():
             ways = [(("cases", value), name) for value, name in node.cases.items()]
             ways += [(("default",), node.default)]

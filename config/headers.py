@@ -22,6 +22,8 @@ RESERVED = frozenset(
         "rack", "user-agent", "server",
         # They carry out a transfer.
         "refer-to", "referred-by", "refer-sub", "replaces", "join",
+        # They say who calls and how the call came here, which a trunk's `identity` decides.
+        "p-asserted-identity", "p-preferred-identity", "privacy", "diversion", "history-info",
         # They carry credentials.
         "authorization", "proxy-authorization", "www-authenticate", "proxy-authenticate",
         # Compact forms (RFC 3261 section 7.3.3) of the above and of Content-*.
@@ -54,6 +56,8 @@ def check_value(value: str) -> str:
         raise InvalidValue(
             "a header's value must not carry CR, LF, NUL or another control character"
         )
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+        raise InvalidValue("a header's value must be text: half a character stands in it")
     if len(value) > MAX_LINE:
         raise InvalidValue(f"a header's value has at most {MAX_LINE} characters")
     return value

@@ -11,8 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.allow import check_allow
+from config.context_policy import ContextPolicy
 from config.errors import InvalidValue
+from config.hand_back import HandBack, Variables
 from config.headers import check_pattern, check_value
+from config.identity import Identity
 from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
 from config.tls import OwnCertificate, PeerCertificate, Srtp
@@ -292,9 +295,18 @@ class Trunk(Strict):
     refer: ReferTimers = ReferTimers()
     """How long a REFER may take."""
     headers: list[Annotated[str, AfterValidator(check_pattern)]] = Field(
-        default_factory=lambda: ["X-*", "User-to-User", "Diversion"]
+        default_factory=lambda: ["X-*", "User-to-User", "Diversion", "History-Info"]
     )
-    """Received headers that reach the bot; a trailing `*` matches any rest, case ignored."""
+    """Received headers that reach the bot and the flow; a trailing `*` matches any rest, case
+    ignored. P-Asserted-Identity and others must be named to be seen."""
+    variables: Variables = Field(default_factory=dict)
+    """Received headers that become variables of the call: `{X-Account: account}`."""
+    context: ContextPolicy = ContextPolicy()
+    """How this trunk is told the context of a call."""
+    identity: Identity = Identity()
+    """Whose word about the caller is believed and passed on."""
+    hand_back: HandBack = HandBack()
+    """How calls that were handed back to this trunk return to their flow."""
 
     @property
     def next_hop(self) -> str | None:

@@ -114,6 +114,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A part of the context, or a header, that did not travel with a transfer as it was given."""
+
+    field: str
+    """`summary`, `information.order`, `user_to_user.tags`, `headers.X-Case` …"""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A finished transfer attempt and everything that explains it."""
 
@@ -135,6 +144,10 @@ class Attempt:
     """From the start of the attempt to its outcome."""
     talk_ms: int = 0
     """How long the legs were joined; 0 where they never were."""
+    tags: tuple[str, ...] = ()
+    """What the call was filed under by whoever handed it over."""
+    dropped: tuple[Dropped, ...] = ()
+    """What of the context did not travel."""
 
 
 class HandoverStatus(StrEnum):

@@ -1,0 +1,1 @@
+"""What travels with a call when it is handed over, and how it stands in SIP headers."""
