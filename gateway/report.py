@@ -78,6 +78,11 @@ def describe_attempt(attempt: Attempt) -> str:
         words.append(f"retry after {attempt.retry_after} s")
     if attempt.bye_by is not None:
         words.append(f"BYE by {attempt.bye_by.value}")
+    if attempt.tags:
+        words.append(f"tags {' '.join(attempt.tags)}")
+    if attempt.dropped:
+        lost = "; ".join(f"{each.field}: {each.reason}" for each in attempt.dropped)
+        words.append(f"dropped {lost}")
     words.append(f"verdict after {attempt.verdict_ms} ms")
     if attempt.talk_ms:
         words.append(f"talked {attempt.talk_ms / 1000:.1f} s")

@@ -129,6 +129,16 @@ class FallbackTaken(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ValueDropped(Event):
+    """A value that the flow's author wrote could not be sent, on the BYE of a `hangup` node. Those
+    of a transfer are in its attempt."""
+
+    name: ClassVar[str] = "value.dropped"
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionTaken(Event):
     """An operator decided for the call."""
 

@@ -10,6 +10,7 @@ from random import Random
 import structlog
 
 from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt
+from ivr.context import Filling, facts
 from ivr.events import Playback, PromptEnded, PromptStarted
 from ivr.ports import BotPort, CallerCall, PromptSource, TransferOrder
 from ivr.prompts.errors import PromptError
@@ -73,7 +74,7 @@ class FlowRun:
         self.start = start
         self.place = Place(start, flows[start].start)
         self.path: list[str] = []
-        self.variables: dict[str, str] = {}
+        self.variables = dict(call.info.received.variables)
         self.request = TransferRequest()
         """The last transfer that a bot or an operator asked for."""
         self.handover: Handover | None = None
@@ -102,6 +103,10 @@ class FlowRun:
     def label(self, place: Place) -> str:
         """A node as the call's path names it: `node`, or `flow/node` outside its first flow."""
         return place.node if place.flow == self.start else f"{place.flow}/{place.node}"
+
+    def filling(self) -> Filling:
+        """What fills in the templates of a node, with what is known of the call now."""
+        return Filling(facts(self.call.id, self.call.info, self.variables, self.handover))
 
     # Prompts
 

@@ -285,7 +285,9 @@ class Interpreter:
         if name is None or not isinstance(node, AgentTransfer):
             message = f"the flow {run.flow.flow!r} names no `transfer_node`"
             self._refuse(RefusalReason.NO_TRANSFER_NODE, message)
-        request = TransferRequest(decision.target, decision.method, decision.headers)
+        request = TransferRequest(
+            decision.target, decision.method, decision.headers, decision.context
+        )
         target, _ = run.directory.reached_by(node, request)
         if decision.target and not run.directory.same(decision.target, target):
             self._refuse(RefusalReason.TARGET_FIXED, f"the node {name!r} serves {target} only")

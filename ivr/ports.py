@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from config.context import Context
 from config.flows import Prompt, Waiting
 from sip.audio import Pcm
+from sip.context.received import Received
 from sip.errors import CallEnded
 from sip.events import Event
 from sip.order import TransferOrder
@@ -29,10 +31,31 @@ __all__ = [
     "BotStart",
     "BotTransfer",
     "CallEnded",
+    "CallFacts",
     "CallerCall",
     "PromptSource",
     "TransferOrder",
 ]
+
+
+class CallFacts(Protocol):
+    """What is known of a call from its INVITE."""
+
+    @property
+    def trunk(self) -> str:
+        """Name of the trunk the call came over."""
+
+    @property
+    def caller(self) -> str:
+        """User part of From."""
+
+    @property
+    def number(self) -> str:
+        """What was dialled: user part of the request URI."""
+
+    @property
+    def received(self) -> Received:
+        """What the INVITE brought along."""
 
 
 class CallerCall(Protocol):
@@ -45,6 +68,10 @@ class CallerCall(Protocol):
     @property
     def id(self) -> str:
         """The call's id."""
+
+    @property
+    def info(self) -> CallFacts:
+        """What is known from the INVITE."""
 
     @property
     def label(self) -> str:
@@ -109,6 +136,7 @@ class BotTransfer:
     """A target's name, or a destination: a SIP URI or a number."""
     method: Method | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    context: Context = field(default_factory=Context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from config.context import Context
 from config.flows import AgentTransfer
 from config.targets import Reach, Target
 from config.uri import is_number
@@ -22,6 +23,7 @@ class TransferRequest:
     """A target's name or a destination; empty: the node's own target."""
     method: Method | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    context: Context = field(default_factory=Context)
 
 
 @dataclass(frozen=True, slots=True)

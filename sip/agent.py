@@ -25,6 +25,9 @@ from config.settings import Settings
 from config.targets import Target
 from config.uri import parse_proxy, parse_uri
 from sip.audio_watch import AudioWatch
+from sip.context.handover import named, with_context
+from sip.context.identity import ANONYMOUS, ANONYMOUS_FROM
+from sip.context.received import Received, received
 from sip.engine import Engine
 from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
@@ -266,14 +269,14 @@ class SipAgent:
             number=number,
             sip_call_id=message.header("Call-ID"),
             source=source,
-            headers=_let_through(message, configured.headers if configured else []),
+            received=received(message, configured) if configured else Received(),
         )
         leg = self._new_leg(leg_id, CALLER, info)
         leg.begin(call)
         self._engine.post(partial(self._route, leg))
 
     def _route(self, leg: Leg) -> None:
-        if leg.info.flow:
+        if leg.info.flow or leg.info.received.token:
             self._arrived.put_nowait(leg)  # also when its caller gave up: it leaves a record
             return
         log.warning("no route", trunk=leg.info.trunk, number=leg.info.number, to=leg.info.to_uri)
@@ -308,6 +311,7 @@ class SipAgent:
     # -- transfers ------------------------------------------------------------------------------
 
     async def _transfer(self, caller: Leg, order: TransferOrder) -> Attempt:
+        order = with_context(order, caller.info, self._settings.trunks)
         try:
             uri = self._uri(order.target)
         except DestinationBlocked as error:
@@ -318,11 +322,14 @@ class SipAgent:
             return evidence.conclude(Outcome.CANCELLED, reason=order.withdrawal.result())
         match order.method:
             case Method.INVITE:
+                trunk = self._settings.trunks.get(order.target.trunk or "")
+                listen = self._engine.listening[0]
+                says = named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
                 dial = partial(
                     self.dial,
                     order.target,
-                    caller=caller.info.caller,
-                    headers=order.headers,
+                    caller=says.from_user,
+                    headers={**order.headers, **says.headers},
                     beside=caller,
                     attempt=order.attempt,
                 )
@@ -387,7 +394,9 @@ class SipAgent:
         add_headers(parameters.txOption, headers.items())
         if from_user and not (trunk and trunk.registration):
             listen = self._engine.listening[0]
-            parameters.txOption.localUri = f"<sip:{from_user}@{listen.address}:{listen.port}>"
+            anonymous = from_user == ANONYMOUS
+            own = f"<sip:{from_user}@{listen.address}:{listen.port}>"
+            parameters.txOption.localUri = ANONYMOUS_FROM if anonymous else own
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         parameters.opt.textCount = 0
@@ -438,15 +447,3 @@ def _aliases(settings: Settings) -> dict[str, str]:
         for trunk in settings.trunks.values()
         if trunk.tls.server_name is not None and trunk.next_hop is not None
     }
-
-
-def _let_through(message: Message, patterns: list[str]) -> dict[str, str]:
-    """The headers that the trunk's patterns name; repeated ones are joined (RFC 3261 7.3.1)."""
-    exact = {pattern.lower() for pattern in patterns}
-    prefixes = tuple(pattern[:-1].lower() for pattern in patterns if pattern.endswith("*"))
-    found: dict[str, str] = {}
-    for name, value in message.headers:
-        lower = name.lower()
-        if lower in exact or lower.startswith(prefixes):
-            found[name] = f"{found[name]}, {value}" if name in found else value
-    return found

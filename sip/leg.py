@@ -16,6 +16,7 @@ from enum import IntEnum
 import structlog
 
 from sip.audio import Pcm
+from sip.context.received import Received
 from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
@@ -86,8 +87,8 @@ class LegInfo:
     sip_call_id: str
     source: str
     """`address:port` of the peer; empty for an outbound leg."""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Received headers that the trunk lets through."""
+    received: Received = field(default_factory=Received)
+    """What the INVITE brought along; nothing on an outbound leg."""
     attempt: str = ""
     """The transfer attempt that an outbound leg was dialled for."""
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from config.context import Context
 from config.targets import Target
-from sip.outcome import Method
+from sip.outcome import Dropped, Method
 
 
 class Withdrawal(StrEnum):
@@ -44,6 +45,12 @@ class TransferOrder:
     """Seconds that the target may ring (INVITE)."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE."""
+    context: Context = field(default_factory=Context)
+    """What the target is told, in the way that its trunk asks for."""
+    token: str = ""
+    """The hand-back token; empty: the call does not come back."""
+    dropped: tuple[Dropped, ...] = ()
+    """What did not travel, for reasons that were known before."""
     early_media: bool = False
     """The caller hears what the target plays before it answers."""
     claim: Callable[[], bool] = _at_once

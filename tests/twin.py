@@ -14,7 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from config.flows import FilePrompt, Prompt, Waiting
 from ivr.flow_run import prompt_label
@@ -28,6 +29,7 @@ from ivr.ports import (
 )
 from ivr.prompts.errors import PromptError
 from sip.audio import Pcm
+from sip.context.received import Received
 from sip.events import (
     Event,
     LegEnded,
@@ -81,9 +83,20 @@ class Verdict:
     """REFER: the peer ends the leg before the verdict is in, not after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class TwinFacts:
+    """`ivr.ports.CallFacts` of a call to 1000."""
+
+    trunk: str = "carrier"
+    caller: str = "+4930123"
+    number: str = "1000"
+    received: Received = field(default_factory=Received)
+
+
 class TwinCall:
     """`ivr.ports.CallerCall` without SIP. An attempt beyond the script is connected at once."""
 
+    info: Any = TwinFacts()
     id = "0123456789abcdef"
     label = "caller"
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from config.context import Context
 from config.flows import Prompt
 from config.headers import check_headers
 from config.strict import Name
@@ -52,10 +53,12 @@ class TransferBody(Body):
     """Absent: the node's, else the target's method."""
     headers: Headers = Field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE."""
+    context: Context = Context()
+    """What the one who takes the call is told, in the way that their trunk asks for."""
 
     def decision(self) -> Decision:
         """The same, for the flow."""
-        return TransferDecision(self.target, self.method, self.headers)
+        return TransferDecision(self.target, self.method, self.headers, self.context)
 
 
 class CancelTransferBody(Body):

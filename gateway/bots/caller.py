@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
 from sip.audio import Pcm
+from sip.context.received import Received
 from sip.events import Event
 
 
@@ -52,8 +53,8 @@ class CallFacts(Protocol):
         """Call-ID of the caller's dialog."""
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """Received headers that the trunk's configuration lets through."""
+    def received(self) -> Received:
+        """What the INVITE brought along."""
 
 
 class CallerLeg(Protocol):

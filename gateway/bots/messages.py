@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from config.context import Context
 from config.headers import check_name, check_value
 from config.strict import Name
 from sip.outcome import HandoverErrorReason, HandoverStatus, Method, Outcome
@@ -80,11 +81,21 @@ class _ToBot(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
+class UserToUser(_ToBot):
+    """`start.sip.user_to_user`: a value of User-to-User (RFC 7433)."""
+
+    text: str | None
+    """Decoded; null where it is no text."""
+    value: str
+    purpose: str
+
+
 class SipFacts(_ToBot):
-    """`start.sip`: the caller's Call-ID and those received headers that the trunk lets through."""
+    """`start.sip`: the caller's Call-ID and what the trunk lets through of the headers received."""
 
     call_id: str
     headers: dict[str, str]
+    user_to_user: list[UserToUser]
 
 
 class AudioFormat(_ToBot):
@@ -222,6 +233,8 @@ class Transfer(_FromBot):
     """A target of the configuration, or a destination that its rules allow; empty: the flow's."""
     method: Method | None = None
     headers: Headers = Field(default_factory=dict)
+    context: Context = Context()
+    """What the one who takes the call is told."""
 
 
 class Hangup(_FromBot):

@@ -151,7 +151,14 @@ class BotConversations:
             from_=call.from_uri,
             to=call.to_uri,
             trunk=call.trunk,
-            sip=messages.SipFacts(call_id=call.sip_call_id, headers=dict(call.headers)),
+            sip=messages.SipFacts(
+                call_id=call.sip_call_id,
+                headers=dict(call.received.headers),
+                user_to_user=[
+                    messages.UserToUser(text=datum.text, value=datum.value, purpose=datum.purpose)
+                    for datum in call.received.user_to_user
+                ],
+            ),
             audio=messages.AudioFormat(sample_rate=self._bots[start.bot].sample_rate),
             flow=messages.FlowPosition(name=start.flow, node=start.node),
             variables=dict(start.variables),

@@ -15,8 +15,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from gateway.bots.messages import Error, ErrorCode, FromBot, Mark, MarkReached
 
-MAX_TEXT = 64 * 1024
-"""Bytes of a text message: the largest legal `transfer` takes about 50 KB, all of it escaped."""
+MAX_TEXT = 128 * 1024
+"""Bytes of a text message: the largest legal `transfer` takes about 125 KB, all of it escaped."""
 
 MAX_AUDIO = 1024 * 1024
 """Bytes of a binary message: 21 s at 24 kHz, where one sentence takes a few seconds."""

@@ -140,7 +140,7 @@ class Session:
             case messages.Clear():
                 self._audio.clear()
             case messages.Transfer() as ask:
-                exit_ = BotTransfer(ask.target, ask.method, ask.headers)
+                exit_ = BotTransfer(ask.target, ask.method, ask.headers, ask.context)
                 self._decide(exit_, StopReason.TRANSFER, "target")
             case messages.Hangup(headers=headers):
                 self._leave(BotHangup(headers), StopReason.HANGUP)

@@ -72,6 +72,9 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
     if run.cancel_requested:
         run.cancel_requested = False
         return _undialled(run, how, name, Outcome.CANCELLED, "cancelled before it was dialled")
+    filling = run.filling()
+    headers = filling.headers(node.headers)
+    context = request.context.under(filling.context(node.context))
     run.handover = replace(run.handover, status=HandoverStatus.RINGING)
     order = TransferOrder(
         attempt=run.next_attempt(),
@@ -79,8 +82,10 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
         target=target,
         method=how,
         timeout=node.timeout or target.timeout,
-        # The flow's author has the last word on a header that both set.
-        headers={**request.headers, **node.headers},
+        # The flow's author has the last word on what both say.
+        headers={**request.headers, **headers},
+        context=context,
+        dropped=tuple(filling.dropped),
     )
     run.call.loop(run.prompts.waiting(node.waiting))
     try:

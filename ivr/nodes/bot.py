@@ -43,7 +43,7 @@ async def enter(node: Bot, run: FlowRun) -> Step:
 
 
 def _request(wanted: BotTransfer) -> TransferRequest:
-    return TransferRequest(wanted.target, wanted.method, wanted.headers)
+    return TransferRequest(wanted.target, wanted.method, wanted.headers, wanted.context)
 
 
 def _transfer_node(wanted: BotTransfer, node: Bot) -> str | None:

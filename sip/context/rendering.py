@@ -90,7 +90,9 @@ def rendered(
     packet = [line for line in lines.taken if line not in own]
     kept = _within(packet, policy.max_octets, dropped)
     ordered = [line for line in lines.taken if line in own or line in kept]
-    return Rendered({line.name: line.value for line in ordered}, tuple(dropped))
+    # What was cut off first and dropped then is dropped.
+    lost = {loss.field: loss for loss in dropped}
+    return Rendered({line.name: line.value for line in ordered}, tuple(lost.values()))
 
 
 class _Lines:

@@ -78,6 +78,8 @@ class Evidence:
             steps=tuple(self._steps),
             verdict_ms=now if self._verdict_ms is None else self._verdict_ms,
             talk_ms=round(talk * 1000),
+            tags=tuple(self.order.context.tags),
+            dropped=self.order.dropped,
         )
         self._emit(TransferEnded(self.attempt))
         return self.attempt

@@ -72,7 +72,7 @@ class _Referral:
     ) -> None:
         self._caller = caller
         self._refer_to = refer_to
-        self._headers = _headers(caller, order)
+        self._headers = list(order.headers.items())
         self._evidence = evidence
         self._seconds = {
             Timer.RESPONSE: timers.response,
@@ -248,10 +248,3 @@ class _Referral:
 
     def _withdrawn(self, withdrawal: asyncio.Future[Withdrawal]) -> None:
         self._push(Input.CANCEL, None, withdrawal.result())
-
-
-def _headers(caller: Leg, order: TransferOrder) -> list[tuple[str, str]]:
-    given = list(order.headers.items())
-    if any(name.lower() == "referred-by" for name, _ in given):
-        return given
-    return [("Referred-By", f"<{caller.info.to_uri}>"), *given]

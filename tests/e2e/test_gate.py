@@ -201,7 +201,7 @@ class TestWhoMayAsk:
         peer.send("INVITE", "Content-Type: application/sdp", "X-Name: caf\udce9", body=SDP)
         async with asyncio.timeout(LIMIT):
             leg = await anext(line.agent.inbound())
-        assert leg.info.headers == {"X-Name": "caf\N{REPLACEMENT CHARACTER}"}
+        assert leg.info.received.headers == {"X-Name": "caf\N{REPLACEMENT CHARACTER}"}
         leg.reject(486)
         await leg.wait_ended()
 

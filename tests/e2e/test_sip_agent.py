@@ -87,7 +87,7 @@ async def test_a_leg_tells_who_calls_whom(call: Call) -> None:
     info = call.leg.info
     assert (info.direction, info.trunk, info.flow) == (Direction.RECEIVED, "carrier", "any")
     assert (info.caller, info.number) == ("caller", "100")
-    assert info.headers == {"X-Ticket": "7"}
+    assert info.received.headers == {"X-Ticket": "7"}
     assert info.source.startswith(f"{CARRIER}:")
 
 

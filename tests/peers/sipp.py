@@ -146,6 +146,10 @@ class Sipp:
         trace = self._scenario.with_suffix(".log")
         return trace.exists() and f"\n{method} sip:" in trace.read_text(errors="replace")
 
+    def messages(self) -> str:
+        """Everything that it has sent and received."""
+        return self._scenario.with_suffix(".log").read_text(errors="replace")
+
     def failed_calls(self) -> int:
         """How many calls did not follow the script; for a run with `measure`."""
         *_, last = csv.DictReader(self._scenario.with_suffix(".csv").open(), delimiter=";")

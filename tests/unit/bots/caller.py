@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sip.audio import Pcm
+from sip.context.received import Received
 from sip.events import Event
 
 
@@ -67,7 +68,7 @@ class FactsTwin:
     from_uri: str = "sip:alice@127.0.0.2"
     to_uri: str = "sip:100@127.0.0.1"
     sip_call_id: str = "abc@127.0.0.2"
-    headers: Mapping[str, str] = field(default_factory=lambda: {"X-Tenant": "7"})
+    received: Received = field(default_factory=lambda: Received({"X-Tenant": "7"}))
 
 
 class LegTwin:

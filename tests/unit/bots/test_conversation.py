@@ -133,7 +133,11 @@ class TestStart:
             "to": "sip:100@127.0.0.1",
             "direction": "inbound",
             "trunk": "carrier",
-            "sip": {"call_id": "abc@127.0.0.2", "headers": {"X-Tenant": "7"}},
+            "sip": {
+                "call_id": "abc@127.0.0.2",
+                "headers": {"X-Tenant": "7"},
+                "user_to_user": [],
+            },
             "audio": {"encoding": "pcm_s16le", "sample_rate": 8000, "frame_ms": 20},
             "flow": {"name": "main", "node": "talk"},
             "variables": {"name": "Ada"},

@@ -12,6 +12,7 @@ from config import flows
 from config.document import Document
 from config.outcomes import NO_FALLBACK, OUTCOMES
 from config.reference import MARKER, render
+from config.settings import Trunk
 
 DOCS = Path(__file__).parents[3] / "docs"
 FLOWS = (DOCS / "flows.md").read_text(encoding="utf-8")
@@ -53,5 +54,9 @@ def test_the_examples_on_the_page_are_valid() -> None:
     for block in blocks:
         document = Document.parse(block, "flows.md")
         assert document.problems == []
+        if trunks := document.value.get("trunks"):
+            known = {name: {"sources": ["10.0.0.1/32"], **keys} for name, keys in trunks.items()}
+            TypeAdapter(dict[str, Trunk]).validate_python(known)
+            continue
         nodes = document.value.get("nodes", document.value)
         TypeAdapter(dict[str, flows.Node]).validate_python(nodes)

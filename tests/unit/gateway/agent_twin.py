@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.bots.caller import CallerAudio
 from sip.agent import Counters, RegistrationState
+from sip.context.received import Received
 from sip.errors import BindError, CallEnded
 from sip.events import (
     Direction,
@@ -41,7 +42,7 @@ class TwinInfo:
     number: str = "1000"
     sip_call_id: str = "abc@192.0.2.5"
     source: str = CALLER
-    headers: Mapping[str, str] = field(default_factory=dict)
+    received: Received = field(default_factory=Received)
 
 
 class TwinLeg(TwinCall):
@@ -57,7 +58,7 @@ class TwinLeg(TwinCall):
     ) -> None:
         super().__init__(stage or Stage(), verdicts)
         self.id = call_id
-        self.info = info or TwinInfo()
+        self.info: TwinInfo = info or TwinInfo()
         self.held = False
         self.history: list[Event] = []
         self.stubborn = False
