@@ -264,6 +264,16 @@ class ReferTimers(Strict):
     """How long a final NOTIFY may trail the peer's BYE, and the peer's BYE a final 2xx."""
 
 
+class TransfersIn(Strict):
+    """What the peers of a trunk may do with their own place in a call. All refused by default."""
+
+    refer: bool = False
+    """REFER in a call (RFC 3515): we dial the Refer-To, if `targets` or `allow` has it, and who
+    answers takes the place of the one who referred. Refused: 603."""
+    replaces: bool = False
+    """INVITE with Replaces (RFC 3891) takes the place of a leg of the same trunk. Refused: 403."""
+
+
 class Route(Strict):
     """Which flow answers which dialled number; without `number` it is the trunk's default."""
 
@@ -294,6 +304,8 @@ class Trunk(Strict):
     """Which flow answers; an exact number wins over the longest prefix, that over the default."""
     refer: ReferTimers = ReferTimers()
     """How long a REFER may take."""
+    transfers_in: TransfersIn = TransfersIn()
+    """What its peers may do with their own place in a call."""
     headers: list[Annotated[str, AfterValidator(check_pattern)]] = Field(
         default_factory=lambda: ["X-*", "User-to-User", "Diversion", "History-Info"]
     )

@@ -27,6 +27,7 @@ from sip.events import (
     Event,
     LegAnswered,
     LegEnded,
+    LegReplaced,
     LegStarted,
     MediaQuality,
     TransferEnded,
@@ -156,6 +157,9 @@ class CallSession:
                 self.state = CallState.ENDING
                 self._media[self.leg.label] = media
             case LegStarted(leg=leg) if leg != self.leg.label:
+                self._agents.add(leg)
+            case LegReplaced(leg=leg, by=self.leg.label):
+                self._agents.discard(self.leg.label)
                 self._agents.add(leg)
             case LegEnded(leg=leg, media=media):
                 self._media[leg] = media

@@ -13,7 +13,9 @@ The first row that fits decides:
 | anything else: the flow did without a person | `contained` |
 
 Whoever reached a person counts as transferred even if a later attempt failed. A transfer that was
-cancelled (caller, bot or operator) is as if it had not been asked for.
+cancelled (caller, bot or operator) is as if it had not been asked for. Attempts that a peer's REFER
+asked for do not count: an agent's comes after the one that reached the agent, and a caller's only
+hands the telephone to somebody else.
 """
 
 from __future__ import annotations
@@ -41,7 +43,11 @@ def disposition(result: FlowResult, *, answered: bool = True) -> Disposition:
         result: what the flow came to.
         answered: whether the caller's leg was ever answered.
     """
-    reached = [attempt for attempt in result.attempts if attempt.outcome.succeeded]
+    reached = [
+        attempt
+        for attempt in result.attempts
+        if attempt.outcome.succeeded and not attempt.referred_by
+    ]
     if any(attempt.method is Method.BYE for attempt in reached):
         return Disposition.HANDED_BACK
     if reached:

@@ -231,6 +231,8 @@ class Interpreter:
         match event:
             case TransferJoined():
                 self._run.joined()
+            case TransferEnded(attempt=attempt) if attempt.referred_by:
+                self._run.attempts[attempt.id] = attempt  # within a transfer, or beside all of them
             case TransferEnded(attempt=attempt):
                 self._run.record(attempt)
             case LegEnded(leg=leg, by=side) if leg == self._run.call.label:

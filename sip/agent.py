@@ -26,7 +26,7 @@ from config.targets import Target
 from config.uri import parse_proxy, parse_uri
 from sip.audio_watch import AudioWatch
 from sip.context.handover import named, with_context
-from sip.context.identity import ANONYMOUS, ANONYMOUS_FROM
+from sip.context.identity import ANONYMOUS, ANONYMOUS_FROM, Told
 from sip.context.received import Received, received
 from sip.engine import Engine
 from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
@@ -39,19 +39,27 @@ from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration, tls_peers
 from sip.pj_call import PjCall, add_headers, call_parameters
-from sip.pjsip import NativeEvent, native, pj
+from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
 from sip.transfer.invite import by_invite
 from sip.transfer.refer import by_refer
+from sip.transfer.refer_to import ReferRefused, refer_to, target_of
+from sip.transfer.referral import Referral
 
 log = structlog.get_logger(__name__)
 
 # How long `stop` waits for the legs it hangs up: the BYE limit of a leg, and a little.
 STOP_LIMIT = 3.0
 
+AGENT = "agent"
+"""What the labels of legs begin with that are dialled for a caller."""
+
 OUTBOUND = "outbound"
 """The label of a leg that was dialled for nobody's sake."""
+
+MAX_REFERRALS = 20
+"""REFERs that are carried out in one call: two telephones may refer a caller to each other."""
 
 DIRECT = ""
 """Name of the account for URIs that are dialled without a trunk."""
@@ -108,8 +116,10 @@ class SipAgent:
         self._registrations: dict[str, RegistrationState] = {}
         self._registration_changed = asyncio.Event()
         self._sources: list[tuple[int, int, int]] = []
-        self._next_agent: dict[str, int] = {}
+        self._next_beside: dict[tuple[str, str], int] = {}
         self._audio_watch = AudioWatch(settings.sip.rtp.timeout, self._by_call_id)
+        self._referrals: dict[int, Referral] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def legs(self) -> Mapping[str, Leg]:
@@ -219,6 +229,16 @@ class SipAgent:
             if trunk.registration is not None and name in addresses:
                 own = int(IPv4Address(addresses[name]))
                 networks.append((32, own, 0xFFFFFFFF, account.getId()))
+        native.transfers_in_replace(
+            [
+                (
+                    self._accounts[name].getId(),
+                    trunk.transfers_in.refer,
+                    trunk.transfers_in.replaces,
+                )
+                for name, trunk in self._settings.trunks.items()
+            ]
+        )
         networks.sort(reverse=True)  # the gate takes the first that matches
         self._sources = [(base, mask, account_id) for _, base, mask, account_id in networks]
         native.rtp_replace([*self._sources, *audio])
@@ -283,9 +303,15 @@ class SipAgent:
         if not leg.gone:
             leg.reject(404)
 
-    def _new_leg(self, leg_id: str, label: str, info: LegInfo) -> Leg:
+    def _new_leg(self, leg_id: str, label: str, info: LegInfo, beside: Leg | None = None) -> Leg:
         leg = Leg(
-            leg_id, label, info, engine=self._engine, carry_out=self._transfer, on_end=self._ended
+            leg_id,
+            label,
+            info,
+            engine=self._engine,
+            carry_out=self._transfer,
+            on_end=self._ended,
+            caller=beside,
         )
         self._legs[leg_id] = leg
         if info.sip_call_id:
@@ -293,20 +319,34 @@ class SipAgent:
         return leg
 
     def _saw(self, event: NativeEvent) -> None:
-        if (leg := self._by_call_id.get(event[2])) is not None:
+        kind, _, call_id, number, extra, _, text = event
+        leg = self._by_call_id.get(call_id)
+        if kind == EventKind.NOTIFY_FINAL:
+            if (referral := self._referrals.get(number)) is not None:
+                referral.notify_answered(extra)
+        elif leg is None:
+            if kind == EventKind.REFER_RECEIVED:  # the call ended in the same batch
+                native.referral_close(number)
+        elif kind == EventKind.REFER_RECEIVED:
+            self._referred(leg, number, Message(text))
+        else:
             leg.saw(event)
 
     def _ended(self, leg: Leg) -> None:
         self._legs.pop(leg.id, None)
-        self._next_agent.pop(leg.id, None)
+        for key in [key for key in self._next_beside if key[0] == leg.id]:
+            del self._next_beside[key]
         self._forget_dialog(leg)
 
     def _forget_dialog(self, leg: Leg) -> None:
-        """Once the leg has ended, and no NOTIFY is waited for, which may trail the peer's BYE."""
+        """Once the leg has ended, and no NOTIFY trails the BYE: neither the peer's nor ours."""
+        call_id = leg.sip_call_id
         if leg.id in self._legs or leg.wire.on_notify is not None:
             return
-        if self._by_call_id.get(leg.info.sip_call_id) is leg:
-            del self._by_call_id[leg.info.sip_call_id]
+        if any(referral.sip_call_id == call_id for referral in self._referrals.values()):
+            return
+        if self._by_call_id.get(call_id) is leg:
+            del self._by_call_id[call_id]
 
     # -- transfers ------------------------------------------------------------------------------
 
@@ -322,9 +362,7 @@ class SipAgent:
             return evidence.conclude(Outcome.CANCELLED, reason=order.withdrawal.result())
         match order.method:
             case Method.INVITE:
-                trunk = self._settings.trunks.get(order.target.trunk or "")
-                listen = self._engine.listening[0]
-                says = named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
+                says = self._named(caller, uri, order.target)
                 dial = partial(
                     self.dial,
                     order.target,
@@ -345,6 +383,12 @@ class SipAgent:
             case _:
                 assert_never(order.method)
 
+    def _named(self, caller: Leg, uri: str, target: Target) -> Told:
+        """What our INVITE to a target says of the caller."""
+        trunk = self._settings.trunks.get(target.trunk or "")
+        listen = self._engine.listening[0]
+        return named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
+
     def _uri(self, target: Target) -> str:
         """The request URI of a target that our rules allow. Raises DestinationBlocked."""
         verdict = allowed(target.destination, self._settings)
@@ -354,6 +398,81 @@ class SipAgent:
             return destination_uri(target, self._settings.trunks)
         except Undialable as error:
             raise DestinationBlocked(str(error)) from error
+
+    # -- transfers that a peer asks for ------------------------------------------------------------
+
+    def _referred(self, leg: Leg, number: int, request: Message) -> None:
+        """A REFER in a leg's dialog, over a trunk that may refer."""
+        referral = self._referrals[number] = Referral(number, leg, request, self._reported)
+        try:
+            order = self._referral_order(leg, request, referral.referred_by)
+            uri = self._uri(order.target)
+        except (ReferRefused, DestinationBlocked) as error:
+            code, reason = 603, "Destination Not Allowed"
+            if isinstance(error, ReferRefused):
+                code, reason = error.code, error.reason
+            log.warning("REFER refused", leg=leg.id, code=code, reason=str(error))
+            referral.refuse(code, reason)
+            return
+        caller = leg.caller
+        from_user, headers = leg.info.number, order.headers
+        if leg is not caller:
+            says = self._named(caller, uri, order.target)
+            from_user, headers = says.from_user, {**says.headers, **headers}
+        dial = partial(
+            self.dial,
+            order.target,
+            caller=from_user,
+            headers=headers,
+            beside=caller,
+            attempt=order.attempt,
+            role=CALLER if leg is caller else AGENT,
+        )
+        grace = self._settings.trunks[leg.info.trunk].refer.bye_grace
+        work = asyncio.create_task(
+            referral.carry_out(order, uri, dial, self._exchange, grace), name=f"referral {leg.id}"
+        )
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+        leg.succeed_by(work)
+
+    def _referral_order(self, leg: Leg, request: Message, referred_by: str) -> TransferOrder:
+        if not leg.answered or leg.gone:
+            raise ReferRefused(603, "Not In A Call")
+        if leg.succession_running or leg.wire.on_refer_final is not None:
+            raise ReferRefused(491, "Request Pending")
+        if leg.caller.referrals == MAX_REFERRALS:
+            raise ReferRefused(603, "Referred Too Often")
+        wanted = refer_to(request)
+        own = {(str(at.address), at.port) for at in self._engine.listening}
+        name, target = target_of(wanted.destination, leg.info.trunk, self._settings, own)
+        if refused := target.method_refused(Method.INVITE.value):
+            raise ReferRefused(603, refused.message)
+        headers = {"Referred-By": referred_by}
+        if wanted.replaces is not None:
+            headers |= {"Replaces": str(wanted.replaces), "Require": "replaces"}
+        leg.caller.referrals += 1
+        return TransferOrder(
+            attempt=f"r{leg.caller.referrals}",
+            name=name,
+            target=target,
+            method=Method.INVITE,
+            timeout=target.timeout,
+            headers=headers,
+            early_media=leg.partner is not None and leg.caller.audio.last_loop is None,
+            referred_by=leg.label,
+        )
+
+    def _reported(self, referral: Referral) -> None:
+        self._referrals.pop(referral.number, None)
+        if (leg := self._by_call_id.get(referral.sip_call_id)) is not None:
+            self._forget_dialog(leg)
+
+    def _exchange(self, place: Leg, newcomer: Leg) -> None:
+        place.take_over(newcomer)
+        for leg in (place, newcomer):
+            if leg.sip_call_id:
+                self._by_call_id[leg.sip_call_id] = leg
 
     # -- calls out ------------------------------------------------------------------------------
 
@@ -365,6 +484,7 @@ class SipAgent:
         headers: Mapping[str, str] = MappingProxyType({}),
         beside: Leg | None = None,
         attempt: str = "",
+        role: str = AGENT,
     ) -> Leg:
         """Send an INVITE to a target.
 
@@ -374,6 +494,7 @@ class SipAgent:
             headers: sent on the INVITE.
             beside: the caller's leg that this one is dialled for; its listeners hear of this one.
             attempt: the transfer attempt it is dialled for.
+            role: what its label begins with, where it is dialled beside a caller's leg.
 
         Returns:
             The leg, which is calling; one whose INVITE could not be sent has ended already.
@@ -418,7 +539,7 @@ class SipAgent:
             source="",
             attempt=attempt,
         )
-        leg = self._new_leg(*self._name(beside), info)
+        leg = self._new_leg(*self._name(beside, role), info, beside)
         if beside is not None:
             leg.subscribe(beside.emit)
         leg.begin(call)
@@ -427,12 +548,14 @@ class SipAgent:
         self._engine.soon()
         return leg
 
-    def _name(self, beside: Leg | None) -> tuple[str, str]:
-        """Id and label of an outbound leg."""
+    def _name(self, beside: Leg | None, role: str) -> tuple[str, str]:
+        """Id and label of a leg that no trunk's call begins with."""
         if beside is None:
             return secrets.token_hex(8), OUTBOUND
-        number = self._next_agent[beside.id] = self._next_agent.get(beside.id, 0) + 1
-        return f"{beside.id}/agent-{number}", f"agent-{number}"
+        key = beside.id, role
+        first = 2 if role == CALLER else 1
+        number = self._next_beside[key] = self._next_beside.get(key, first - 1) + 1
+        return f"{beside.id}/{role}-{number}", f"{role}-{number}"
 
 
 def _entry(network: IPv4Network, account: int) -> tuple[int, int, int, int]:

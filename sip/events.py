@@ -159,6 +159,25 @@ class LegEnded(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ReferReceived(LegEvent):
+    """The leg's peer sent REFER (RFC 3515), and `code` is what we answered."""
+
+    name: ClassVar[str] = "refer.received"
+    refer_to: str
+    """As it was received."""
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegReplaced(LegEvent):
+    """Leg `by` has taken the place of `leg` in the call; `leg` is released."""
+
+    name: ClassVar[str] = "leg.replaced"
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class TransferStarted(Event):
     """A transfer attempt left for its target."""
 

@@ -1,7 +1,10 @@
-"""A leg: one SIP dialog with one party, as the rest of the product holds it.
+"""A leg: one party's place in a call and the SIP dialog that fills it, as the rest of the product
+holds it.
 
 A leg outlives PJSIP's call object: it reports its end only when the response to our BYE has been
-seen or waited for, so that the record shows how the dialog really ended.
+seen or waited for, so that the record shows how the dialog really ended. And it outlives a dialog
+whose place another one takes (REFER, INVITE with Replaces): what was joined to it, played to it or
+connected to it stays.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from sip.events import (
     LegAnswered,
     LegEnded,
     LegProgress,
+    LegReplaced,
     LegStarted,
     MediaQuality,
     MediaStarted,
@@ -54,7 +58,7 @@ SILENT_REASON = {"Reason": 'Q.850;cause=41;text="no audio received"'}
 """Of the BYE to a leg that fell silent (RFC 3326; Q.850 cause 41: temporary failure)."""
 
 CALLER = "caller"
-"""The label of the leg that a trunk dialled in on."""
+"""The label of the leg that a trunk dialled in on; `caller-2` … is what takes its place."""
 
 
 class InviteState(IntEnum):
@@ -93,6 +97,27 @@ class LegInfo:
     """The transfer attempt that an outbound leg was dialled for."""
 
 
+# What belongs to the dialog rather than to the party's place in the call: `take_over` moves it.
+_OF_THE_DIALOG = (
+    "label",
+    "wire",
+    "sip_call_id",
+    "answered",
+    "held",
+    "rang",
+    "direction",
+    "_off_hold",
+    "_call",
+    "_started",
+    "_quality",
+    "_answering",
+    "_acknowledged",
+    "_release_headers",
+    "_ended_by",
+    "_final",
+)
+
+
 class Leg:
     """One party. Made by `SipAgent`; satisfies `ivr.ports.CallerCall`."""
 
@@ -105,10 +130,25 @@ class Leg:
         engine: Engine,
         carry_out: Callable[[Leg, TransferOrder], Awaitable[Attempt]],
         on_end: Callable[[Leg], None],
+        caller: Leg | None = None,
     ) -> None:
         self.id = leg_id
         self.label = label
+        """Names the dialog in every event; another dialog in this place has another one."""
         self.info = info
+        """Of the first INVITE; it stays when another dialog takes the place."""
+        self.sip_call_id = info.sip_call_id
+        """Of the dialog that fills the place now."""
+        self.direction = info.direction
+        """Which way the INVITE of that dialog went."""
+        self.caller = caller or self
+        """The leg of the call that this one was made for; itself where it is the caller's."""
+        self.partner: Leg | None = None
+        """The leg that this one is joined with."""
+        self.referrals = 0
+        """How often a peer in this call was allowed to refer; counted on the caller's leg."""
+        self.stranded: Attempt | None = None
+        """The referral that failed after its referrer had left: why nobody is in this place."""
         self.answered = False
         self.held = False
         self.rang = False
@@ -119,6 +159,8 @@ class Leg:
         self._carry_out = carry_out
         self._on_end = on_end
         self._call: PjCall | None = None
+        self._succession: asyncio.Task[None] | None = None
+        """Looks for somebody to take this place; until it is over the place is not given up."""
         self._started = time.monotonic()
         self._listeners: list[Callable[[Event], None]] = []
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
@@ -175,7 +217,12 @@ class Leg:
     @property
     def gone(self) -> bool:
         """Whether nothing can be asked of this leg any more."""
-        return self._final is not None
+        return self._final is not None and self._succession is None
+
+    @property
+    def succession_running(self) -> bool:
+        """Whether somebody is being looked for to take this place."""
+        return self._succession is not None
 
     @property
     def pj_id(self) -> int:
@@ -211,14 +258,16 @@ class Leg:
 
     def release(self, headers: Mapping[str, str] | None = None) -> None:
         """End the leg by what fits its state, BYE, CANCEL or 603, without waiting for the end."""
+        if self._succession is not None:
+            self._succession.cancel()
         call = self._call
-        if call is None or self.gone:
+        if call is None:
             return
-        if self.info.direction is Direction.RECEIVED and not self._answering:
+        if self.direction is Direction.RECEIVED and not self._answering:
             self.reject(603, headers=(headers or {}).items())
             return
         self._ended_by = Side.GATEWAY
-        if headers and self.info.direction is Direction.RECEIVED and not self._acknowledged:
+        if headers and self.direction is Direction.RECEIVED and not self._acknowledged:
             # PJSIP would wait for the ACK as well, but lose the headers over it.
             self._release_headers = headers
             return
@@ -234,13 +283,13 @@ class Leg:
 
     async def hangup(self, headers: Mapping[str, str]) -> None:
         """End the leg, and return when it is gone. Raises CallEnded if it was gone before."""
-        self._alive()
+        self._here()
         self.release(headers)
         await self.wait_ended()
 
     async def play(self, audio: Pcm) -> None:
         """Play once; return at the end. Cancelling stops the audio. Raises CallEnded."""
-        self._alive()
+        self._here()
         await self.audio.play(audio)
 
     def loop(self, audio: Pcm) -> None:
@@ -254,7 +303,7 @@ class Leg:
 
     def open_audio(self, rate: int) -> AudioPort:
         """Connect a bot at 8000, 16000 or 24000 Hz. Raises CallEnded."""
-        self._alive()
+        self._here()
         return self.audio.open_port(rate)
 
     async def send_dtmf(self, digits: str) -> None:
@@ -308,26 +357,80 @@ class Leg:
 
     async def transfer(self, order: TransferOrder) -> Attempt:
         """Carry out one transfer attempt and return its verdict. Raises CallEnded if gone."""
-        self._alive()
+        self._here()
         return await self._carry_out(self, order)
+
+    # -- joined, and replaced -------------------------------------------------------------------
+
+    def join(self, other: Leg) -> None:
+        """Let both parties hear each other."""
+        self.audio.part()
+        self.audio.join(other.audio)
+        self.partner, other.partner = other, self
+
+    def part(self) -> None:
+        """Undo `join`, and whatever else this leg hears of another or another of it."""
+        self.audio.part()
+        if self.partner is not None:
+            self.partner.partner = None
+            self.partner = None
+
+    def succeed_by(self, succession: asyncio.Task[None]) -> None:
+        """Keep the place, even where its dialog ends, until `succession` has found somebody for it.
+
+        It ends with `take_over`, or with `give_up`; `release` cancels it.
+        """
+        self._succession = succession
+
+    def give_up(self, failed: Attempt | None) -> None:
+        """Nobody takes the place. It ends where its dialog has ended."""
+        self._succession = None
+        if self._final is not None:
+            self.stranded = failed
+            self._vacate()
+
+    def take_over(self, other: Leg) -> None:
+        """Change places: the other leg's dialog stands here from now on, this one's there.
+
+        What was joined, played and connected stays with the place; the label goes with the dialog.
+        """
+        self._succession = None
+        held = self.held
+        here, there = self.audio.leave(), other.audio.leave()
+        for name in _OF_THE_DIALOG:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, theirs)
+            setattr(other, name, mine)
+        for leg, slot in ((self, there), (other, here)):
+            if slot is not None:
+                leg.audio.attach(slot)
+        if self.answered and not self._confirmed.done():
+            self._confirmed.set_result(None)
+        if self.audio.slot is not None and not self._audible.done():
+            self._audible.set_result(None)
+        self.emit(LegReplaced(other.label, self.label))
+        if self.held != held:
+            self.emit(HoldChanged(self.label, self.held))
+        if other._final is not None:
+            other._vacate()
 
     # -- what PJSIP tells -----------------------------------------------------------------------
 
     def begin(self, call: PjCall) -> None:
         """Take charge of PJSIP's call object."""
         self._call = call
-        uri = self.info.from_uri if self.label == CALLER else self.info.to_uri
         info = self.info
+        uri = info.from_uri if info.direction is Direction.RECEIVED else info.to_uri
         self.emit(LegStarted(self.label, info.direction, uri, info.trunk, info.attempt))
 
     def saw(self, event: NativeEvent) -> None:
         """Take in what happened in this dialog, in the order in which it happened."""
         kind, _, _, number, extra, text1, text2 = event
         if kind == EventKind.CALL_STATE:
-            if not self.gone:
+            if self._final is None:
                 self._state_changed(InviteState(number), extra, text1)
         elif kind == EventKind.CALL_MEDIA:
-            if not self.gone:
+            if self._final is None:
                 self._media_changed(number, text1, text2, held=bool(extra))
         elif kind == EventKind.CALL_STREAM:
             self._quality = _quality(text1, text2)
@@ -337,7 +440,7 @@ class Leg:
             self.emit(AudioRefused(self.label, text1))
         else:
             self.wire.saw(event)
-            if self.gone and self.wire.bye_answered is not None:
+            if self._final is not None and self.wire.bye_answered is not None:
                 self._end()
 
     def fail(self, reason: str) -> None:
@@ -350,7 +453,7 @@ class Leg:
             if self._release_headers is not None:
                 self.release(self._release_headers)
         match state:
-            case InviteState.EARLY if self.info.direction is Direction.SENT:
+            case InviteState.EARLY if self.direction is Direction.SENT:
                 self.rang = True
                 self.emit(LegProgress(self.label, code, reason, self.audio.slot is not None))
             case InviteState.CONNECTING | InviteState.CONFIRMED if not self.answered:
@@ -382,6 +485,16 @@ class Leg:
         call, self._call = self._call, None
         if call is not None:
             call.destroy()
+        if self._succession is not None:
+            self.audio.detach()
+        else:
+            self._vacate()
+
+    def _vacate(self) -> None:
+        """The dialog has ended, and with it this place."""
+        if self._final is None:
+            return
+        code, reason = self._final
         self.audio.close()
         self._off_hold.set()
         for waiting in (self._audible, self._confirmed):
@@ -395,7 +508,7 @@ class Leg:
             self._end()
 
     def _end(self) -> None:
-        if self._final is None or self._ended.done():
+        if self._final is None or self._succession is not None or self._ended.done():
             return
         code, reason = self._final
         ended = LegEnded(self.label, code, reason, self._who_ended(), self._quality)
@@ -404,16 +517,20 @@ class Leg:
         self.emit(ended)
 
     def _who_ended(self) -> Side:
-        peer = Side.CALLER if self.label == CALLER else Side.TARGET
+        peer = Side.CALLER if self.label.partition("-")[0] == CALLER else Side.TARGET
         if self._ended_by is not None:
             return self._ended_by
         # Answered, and neither side said BYE: PJSIP gave up (no ACK, session timer, transport).
         return peer if self.wire.bye_received or not self.answered else Side.GATEWAY
 
     def _alive(self) -> PjCall:
-        if self._call is None or self.gone:
+        if self._call is None:
             raise CallEnded(f"the {self.label} leg has ended")
         return self._call
+
+    def _here(self) -> None:
+        if self.gone:
+            raise CallEnded(f"the {self.label} leg has ended")
 
 
 def _quality(codec: str, figures: str) -> MediaQuality:

@@ -46,6 +46,8 @@ class LegAudio:
         self._playing: set[Player] = set()
         self._idle: list[Player] = []
         self._background: Player | None = None
+        self.last_loop: Pcm | None = None
+        """What was looped last, running or not."""
         self._ports: list[AudioPort] = []
 
     def attach(self, slot: int) -> None:
@@ -62,6 +64,26 @@ class LegAudio:
     def detach(self) -> None:
         """The call has no audio any more; PJSIP has taken its slot off the bridge."""
         self.slot = None
+
+    def leave(self) -> int | None:
+        """Leave the slot to somebody else: nothing of this leg is heard there any more, and nothing
+        from there. What is played, joined and connected waits for the next `attach`.
+
+        Returns:
+            The slot that was left; None: there was none.
+        """
+        slot, self.slot = self.slot, None
+        if slot is None:
+            return None
+        sinks = [port.slot for port in self._ports]
+        if self.heard_by is not None and self.heard_by.slot is not None:
+            sinks.append(self.heard_by.slot)
+        with suppress(OSError):  # what stands at the other end is leaving the bridge already
+            for source in self._source_slots():
+                native.disconnect(source, slot)
+            for sink in sinks:
+                native.disconnect(slot, sink)
+        return slot
 
     async def play(self, audio: Pcm) -> None:
         """Play once, mixed with whatever else is played; cancelling stops it.
@@ -88,6 +110,7 @@ class LegAudio:
 
     def loop(self, audio: Pcm) -> None:
         """Play again and again below everything else, until `stop_loop`."""
+        self.last_loop = audio
         if self._background is None:
             self._background = self._new_player()
         self._background.loop(audio)

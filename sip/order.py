@@ -62,3 +62,6 @@ class TransferOrder:
         """Take the order back: the attempt's outcome becomes `cancelled`, if it has none yet."""
         if not self.withdrawal.done():
             self.withdrawal.set_result(why)
+
+    referred_by: str = ""
+    """The leg whose REFER asked for it; empty: the flow did."""

@@ -133,6 +133,8 @@ class Attempt:
     outcome: Outcome
     code: int | None = None
     reason: str = ""
+    referred_by: str = ""
+    """The leg whose REFER asked for it; empty: the flow, a bot or an operator did."""
     retry_after: int | None = None
     """Seconds, from the peer's Retry-After (RFC 3261 section 20.33)."""
     timer: str | None = None

@@ -27,6 +27,7 @@ class Wire:
         """The final response to our BYE."""
         self.refer_failure: Message | None = None
         """The last final response, 300 to 699, received to a REFER of ours."""
+        self.refers_received = 0
         self.on_refer_final: Callable[[int, int, str, str], None] | None = None
         """Told which REFER (`Leg.refer`), code, reason, and a note where PJSIP has one to add."""
         self.on_notify: Callable[[int, Message], None] | None = None

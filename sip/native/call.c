@@ -36,6 +36,14 @@ const pj_str_t *sh_call_id(pjsua_call_id id)
     return dlg ? &dlg->call_id->id : NULL;
 }
 
+/* The account that a dialog's call belongs to; PJSUA_INVALID_ID: the call has ended. */
+pjsua_acc_id sh_call_account(const pjsip_dialog *dlg)
+{
+    const pjsua_call *call = dlg->mod_data[pjsua_var.mod.id];
+
+    return call ? call->acc_id : PJSUA_INVALID_ID;
+}
+
 static pjsua_call_media *audio_of(pjsua_call *call)
 {
     pjsua_call_media *media = call->audio_idx < 0 ? NULL : &call->media[call->audio_idx];

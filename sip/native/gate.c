@@ -221,12 +221,19 @@ static pj_bool_t inner_info(pjsip_rx_data *rdata)
 
 static pj_bool_t inner(pjsip_rx_data *rdata)
 {
+    pjsip_dialog *dlg;
+
     if (!in_dialog(rdata))
         return inner_new_request(rdata);
-    if (!pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
-                              &rdata->msg_info.from->tag, PJ_FALSE))
+    dlg = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
+                               &rdata->msg_info.from->tag, PJ_FALSE);
+    if (!dlg)
         return PJ_FALSE; /* PJSIP answers 481 */
     if (method_is(rdata, "REFER")) {
+        if (sh_transfers_in_allow(sh_call_account(dlg), false)) {
+            sh_referral_receive(dlg, rdata);
+            return PJ_TRUE;
+        }
         refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_DECLINE, "Transfer is not allowed here", NULL,
                NULL);
         return PJ_TRUE;

@@ -100,6 +100,10 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
         status = sh_wire_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_refer_register(endpt);
+    if (status == PJ_SUCCESS)
+        status = sh_referral_register(endpt);
+    if (status == PJ_SUCCESS)
+        status = sh_capabilities_register(endpt);
     return none_or_raise(status, "registering the gateway's PJSIP modules");
 }
 
@@ -274,6 +278,20 @@ static int add_header(pj_pool_t *pool, pjsip_hdr *headers, PyObject *pair)
     return 0;
 }
 
+/* Headers from [(name, value)], in a pool of their own; NULL: a Python error is set. */
+static pj_pool_t *read_headers(PyObject *list, pjsip_hdr *headers)
+{
+    pj_pool_t *pool = pjsua_pool_create("headers", 1024, 1024);
+
+    pj_list_init(headers);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
+        if (add_header(pool, headers, PyList_GET_ITEM(list, i)) < 0) {
+            pj_pool_release(pool);
+            return NULL;
+        }
+    return pool;
+}
+
 static PyObject *refer_send(PyObject *self, PyObject *args)
 {
     const char *refer_to;
@@ -282,22 +300,18 @@ static PyObject *refer_send(PyObject *self, PyObject *args)
     pjsip_hdr headers;
     pj_pool_t *pool;
     pj_str_t target;
-    pj_status_t status = PJ_SUCCESS;
-    int call, id = 0, failed = 0;
+    pj_status_t status;
+    int call, id = 0;
 
     (void)self;
     if (!PyArg_ParseTuple(args, "is#O!", &call, &refer_to, &refer_to_len, &PyList_Type, &list))
         return NULL;
-    pool = pjsua_pool_create("refer", 1024, 1024);
-    pj_list_init(&headers);
-    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(list); i++)
-        failed = add_header(pool, &headers, PyList_GET_ITEM(list, i));
-    target = as_pj_str(refer_to, refer_to_len);
-    if (!failed)
-        status = sh_refer_send(call, &target, &headers, &id);
-    pj_pool_release(pool);
-    if (failed)
+    pool = read_headers(list, &headers);
+    if (!pool)
         return NULL;
+    target = as_pj_str(refer_to, refer_to_len);
+    status = sh_refer_send(call, &target, &headers, &id);
+    pj_pool_release(pool);
     return status == PJ_SUCCESS ? PyLong_FromLong(id) : raise_status(status, "sending REFER");
 }
 
@@ -317,6 +331,90 @@ static PyObject *refer_end(PyObject *self, PyObject *refer)
     if (!as_int(refer, &id))
         return NULL;
     sh_refer_end(id);
+    Py_RETURN_NONE;
+}
+
+static PyObject *transfers_in_replace(PyObject *self, PyObject *list)
+{
+    struct sh_transfers_in *table;
+    Py_ssize_t count;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "a list of (account, refer, replaces) is due");
+        return NULL;
+    }
+    count = PyList_GET_SIZE(list);
+    table = PyMem_Calloc((size_t)count + 1, sizeof *table);
+    if (!table)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "ipp", &table[i].account, &table[i].refer,
+                              &table[i].replaces)) {
+            PyMem_Free(table);
+            return NULL;
+        }
+    status = sh_transfers_in_replace(table, (unsigned)count);
+    PyMem_Free(table);
+    return none_or_raise(status, "replacing what trunks may transfer");
+}
+
+static PyObject *referral_answer(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    int code;
+    const char *reason;
+    Py_ssize_t reason_len;
+    PyObject *list;
+    pjsip_hdr headers;
+    pj_pool_t *pool;
+    pj_str_t words;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Iis#O!", &id, &code, &reason, &reason_len, &PyList_Type, &list))
+        return NULL;
+    pool = read_headers(list, &headers);
+    if (!pool)
+        return NULL;
+    words = as_pj_str(reason, reason_len);
+    status = sh_referral_answer(id, code, &words, &headers);
+    pj_pool_release(pool);
+    return none_or_raise(status, "answering REFER");
+}
+
+static PyObject *referral_notify(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    const char *sipfrag;
+    Py_ssize_t sipfrag_len;
+    PyObject *list;
+    pjsip_hdr headers;
+    pj_pool_t *pool;
+    pj_str_t body;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Is#O!", &id, &sipfrag, &sipfrag_len, &PyList_Type, &list))
+        return NULL;
+    pool = read_headers(list, &headers);
+    if (!pool)
+        return NULL;
+    body = as_pj_str(sipfrag, sipfrag_len);
+    status = sh_referral_notify(id, &body, &headers);
+    pj_pool_release(pool);
+    return none_or_raise(status, "sending NOTIFY");
+}
+
+static PyObject *referral_close(PyObject *self, PyObject *id)
+{
+    unsigned value;
+
+    (void)self;
+    if (!as_unsigned(id, &value))
+        return NULL;
+    sh_referral_close(value);
     Py_RETURN_NONE;
 }
 
@@ -523,6 +621,10 @@ static PyMethodDef methods[] = {
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
     {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
     {"refer_end", refer_end, METH_O, "(id); the events of this REFER end"},
+    {"transfers_in_replace", transfers_in_replace, METH_O, "([(account, REFER, Replaces)])"},
+    {"referral_answer", referral_answer, METH_VARARGS, "(id, code, reason, [(name, value)])"},
+    {"referral_notify", referral_notify, METH_VARARGS, "(id, sipfrag, [(name, value)])"},
+    {"referral_close", referral_close, METH_O, "(id): nothing more will be said of it"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
     {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},

@@ -7,6 +7,8 @@
  *   resolve.c     host names, looked up by the loop
  *   tls.c         whether a TLS peer is who it should be
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
+ *   referral.c    REFER that a peer sends, answered and reported on as Python decides
+ *   capabilities.c  what Allow and Supported say to which trunk
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
  *   rtp_ports.c   which RTP port the next call gets
@@ -52,6 +54,8 @@ enum sh_event_kind {
     SH_RTP_REFUSED_SOURCE = 8, /* text1 = "10.0.0.9:4000" */
     SH_RESOLVE = 9,          /* number = what `resolved` is told, text1 = host */
     SH_TLS_REFUSED = 10,     /* text1 = host, text2 = why */
+    SH_REFER_RECEIVED = 11,  /* number = referral, text2 = message */
+    SH_NOTIFY_FINAL = 12,    /* number = referral, extra = status code, text1 = reason */
 };
 
 struct sh_event {
@@ -65,10 +69,12 @@ void sh_event_push(const struct sh_event *what);
 PyObject *sh_events_drain(void);
 uint64_t sh_events_dropped(void);
 
-/* wire.c, gate.c, refer.c: PJSIP modules, registered once after libInit */
+/* wire.c, gate.c, refer.c, referral.c, capabilities.c: PJSIP modules, registered once after libInit */
 pj_status_t sh_wire_register(pjsip_endpoint *endpt);
 pj_status_t sh_gate_register(pjsip_endpoint *endpt);
 pj_status_t sh_refer_register(pjsip_endpoint *endpt);
+pj_status_t sh_referral_register(pjsip_endpoint *endpt);
+pj_status_t sh_capabilities_register(pjsip_endpoint *endpt);
 
 /* gate.c */
 struct sh_source {
@@ -119,6 +125,18 @@ pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hd
 pj_status_t sh_refer_unsubscribe(int id);
 void sh_refer_end(int id);
 
+/* referral.c */
+struct sh_transfers_in {
+    pjsua_acc_id account;
+    int refer, replaces;
+};
+pj_status_t sh_transfers_in_replace(const struct sh_transfers_in *table, unsigned count);
+bool sh_transfers_in_allow(pjsua_acc_id account, bool replaces);
+void sh_referral_receive(pjsip_dialog *dlg, pjsip_rx_data *rdata);
+pj_status_t sh_referral_answer(unsigned id, int code, const pj_str_t *reason, pjsip_hdr *headers);
+pj_status_t sh_referral_notify(unsigned id, const pj_str_t *sipfrag, pjsip_hdr *headers);
+void sh_referral_close(unsigned id);
+
 /* facts.c */
 PyObject *sh_facts(void);
 
@@ -127,6 +145,7 @@ void sh_call_hook_callbacks(void);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
 int sh_call_slot(pjsua_call_id call);
+pjsua_acc_id sh_call_account(const pjsip_dialog *dlg);
 
 /* clock.c */
 pj_status_t sh_clock_start(int *eventfd_out);

@@ -69,6 +69,7 @@ class Evidence:
             target=self.order.name,
             uri=self._uri,
             outcome=outcome,
+            referred_by=self.order.referred_by,
             code=code,
             reason=reason,
             retry_after=self.retry_after,

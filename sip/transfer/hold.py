@@ -60,7 +60,7 @@ async def _offer(caller: Leg) -> int:
 
 def retry_delay(leg: Leg) -> float:
     """Seconds until what was refused with 491 is asked again, in steps of 10 ms (RFC 3261 14.1)."""
-    shortest, longest = retry_bounds(owns_call_id=leg.info.direction is Direction.SENT)
+    shortest, longest = retry_bounds(owns_call_id=leg.direction is Direction.SENT)
     return random.randint(round(shortest * 100), round(longest * 100)) / 100
 
 

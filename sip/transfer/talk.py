@@ -14,13 +14,13 @@ async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
     """Join the legs until one of them leaves.
 
     Returns:
-        The attempt. The target's leg has been released; the caller's, if it lives, hears nothing.
-        Cancelling releases the target too.
+        The attempt; or that of the target's own REFER, where it failed after the target had left.
+        The target's leg has been released; the caller's, if it lives, hears nothing. Cancelling
+        releases the target too.
     """
     try:
         caller.audio.stop_loop()
-        caller.audio.part()
-        caller.audio.join(target.audio)
+        caller.join(target)
         evidence.joined()
         caller.emit(TransferJoined(evidence.order.attempt, target.label))
         ended = {leg: asyncio.ensure_future(leg.wait_ended()) for leg in (caller, target)}
@@ -37,6 +37,7 @@ async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
         evidence.conclude(Outcome.CONNECTED, 200, "OK")
         raise
     finally:
-        caller.audio.part()
+        caller.part()
         target.release()
-    return evidence.conclude(Outcome.CONNECTED, 200, "OK")
+    attempt = evidence.conclude(Outcome.CONNECTED, 200, "OK")
+    return target.stranded or attempt

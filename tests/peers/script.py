@@ -103,6 +103,23 @@ class Script:
         """BYE from the gateway (RFC 3261 section 15)."""
         return self.receives("BYE", headers).replies(200, "OK")
 
+    def refers(self, target: str, headers: tuple[str, ...] = (), *, code: int = 202) -> Self:
+        """REFER within the dialog (RFC 3515 section 2.1), answered with `code`."""
+        return self.sends("REFER", (f"Refer-To: {target}", *headers)).gets(code)
+
+    def is_notified(
+        self, status: str, state: str = "active", headers: Headers | None = None
+    ) -> Self:
+        """NOTIFY whose sipfrag and Subscription-State match, answered with 200."""
+        wanted = {"Event": "refer", "Subscription-State": state, **(headers or {})}
+        self.receives("NOTIFY", wanted)
+        body = (
+            f'<ereg regexp="SIP/2.0 {status}" search_in="body" check_it="true" '
+            f'assign_to="{self._variable()}"/></action>'
+        )
+        self._steps[-1] = self._steps[-1].replace("</action>", body)
+        return self.replies(200, "OK")
+
     def sends_info_digit(self, digit: str) -> Self:
         """One DTMF digit by INFO, as application/dtmf-relay."""
         body = f"Signal={digit}\nDuration=160"
