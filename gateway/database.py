@@ -28,8 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from gateway.encoding import encode
 from gateway.errors import StoreError
-from gateway.records import CallRecord, FinishedCall, encode
+from gateway.records import CallRecord, FinishedCall
 from ivr.disposition import Disposition
 from ivr.result import EndReason
 from sip.events import MediaQuality

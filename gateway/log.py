@@ -5,7 +5,6 @@ Which event is logged at which level is the table below; docs/logging.md prints 
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import Any, TextIO
 import structlog
 from pydantic_core import to_jsonable_python
 
+from gateway.encoding import encode
 from gateway.events import CallFailed, CallFinished
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent, iso
@@ -34,7 +34,6 @@ LEVELS: Mapping[str, int] = {
 REDACTED = "[redacted]"
 _SECRET_KEYS = frozenset({"authorization", "proxy_authorization", "password", "secret", "token"})
 _DIGIT_KEYS = frozenset({"digit", "digits"})
-_ENCODER = json.JSONEncoder(default=str, ensure_ascii=False)
 _CREDENTIALS = re.compile(r"(?im)((?:proxy-)?authorization\s*[:=]\s*)[^\r\n]+")
 
 
@@ -170,4 +169,4 @@ def configure(level: int, format_: Format, stream: TextIO | None = None) -> None
 
 
 def _dumps(entry: object, **_: object) -> str:
-    return _ENCODER.encode(entry)
+    return encode(entry).decode()

@@ -134,13 +134,15 @@ class Metrics:
             ("method", "outcome"),
             registry=registry,
         )
-        self._setup = Histogram(
+        setup = Histogram(
             "switchhook_setup_seconds",
             "From INVITE to 2xx, by the direction of the leg",
             ("direction",),
             buckets=SETUP_BUCKETS,
             registry=registry,
         )
+        self._setup_inbound = setup.labels("inbound")
+        self._setup_outbound = setup.labels("outbound")
         self._verdict = Histogram(
             "switchhook_transfer_verdict_seconds",
             "From the start of a transfer attempt to its outcome",
@@ -177,8 +179,8 @@ class Metrics:
         self._calls.labels(record.direction, record.disposition.value).inc()
 
     def _leg_answered(self, event: LegAnswered) -> None:
-        direction = "inbound" if event.leg == CALLER_LEG else "outbound"
-        self._setup.labels(direction).observe(event.setup_ms / 1000)
+        setup = self._setup_inbound if event.leg == CALLER_LEG else self._setup_outbound
+        setup.observe(event.setup_ms / 1000)
 
     def _transfer_ended(self, event: TransferEnded) -> None:
         method = event.attempt.method.value

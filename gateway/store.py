@@ -27,8 +27,9 @@ from gateway.database import (
     to_record,
     to_rows,
 )
+from gateway.encoding import encode
 from gateway.errors import StoreError
-from gateway.records import CallRecord, FinishedCall, encode
+from gateway.records import CallRecord, FinishedCall
 from ivr.disposition import Disposition
 
 log = structlog.get_logger()

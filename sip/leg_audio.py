@@ -93,17 +93,17 @@ class LegAudio:
         """
         player = self._idle.pop() if self._idle else self._new_player()
         self._playing.add(player)
+        # A port that nothing hears is never asked for audio, so its end would never come.
+        unheard = asyncio.get_running_loop().call_later(audio.seconds + UNHEARD_GRACE, player.stop)
         try:
-            # A port that nothing hears is never asked for audio, so its end would never come.
-            await asyncio.wait_for(player.play(audio), audio.seconds + UNHEARD_GRACE)
+            await player.play(audio)
             await asyncio.sleep(PLAYOUT_TAIL)
-        except TimeoutError:
-            player.stop()
         except asyncio.CancelledError:
             if player in self._playing:
                 player.stop()
             raise
         finally:
+            unheard.cancel()
             if player in self._playing:
                 self._playing.remove(player)
                 self._idle.append(player)

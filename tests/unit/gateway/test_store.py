@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 from gateway import database
 from gateway import store as under_test
 from gateway.database import default_url
+from gateway.encoding import encode
 from gateway.errors import StoreError
-from gateway.records import CallRecord, FinishedCall, encode
+from gateway.records import CallRecord, FinishedCall
 from gateway.store import AmbiguousId, CallStore, Filter
 from ivr.disposition import Disposition
 from tests.unit.gateway.scene import DEADLINE, STARTED, finished_call
