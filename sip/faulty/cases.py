@@ -291,7 +291,7 @@ REFER: dict[str, Case] = _tabled(
         "RFC 5589 section 6.1",
         (Reply(202), Bye(answered=False), Notify("SIP/2.0 200 OK", ENDED)),
         Outcome.CONNECTED,
-        Outcome.PRESUMED_CONNECTED,
+        code=200,
     ),
     _referred(
         "notify-and-bye-at-once",

@@ -22,15 +22,12 @@ from tests.e2e.world import CARRIER, PBX, World
 LIMIT = 20.0
 """Seconds for a whole call: the longest waits for a ring timer, and hears a prompt."""
 
-DIALOG_ENDS = {"refer-unanswered", "refer-481"}
-"""At these PJSIP ends the dialog by itself (RFC 3261 section 12.2.1.2): no call, no fallback."""
-
 SUCCESSES = {"connected", "presumed_connected"}
 
 
 def every(table: dict[str, Case]) -> Iterable[Any]:
     """A parameter for each case, named like it."""
-    return [pytest.param(case, id=name) for name, case in table.items() if name not in DIALOG_ENDS]
+    return [pytest.param(case, id=name) for name, case in table.items()]
 
 
 async def called(

@@ -27,9 +27,11 @@ def referred(name: str) -> Caller:
     return Caller(name).dials().is_answered().is_referred(TARGET, {"Referred-By": "sip:"})
 
 
-async def verdict(script: Caller, world: World, peer: StartPeer, api: Api) -> dict[str, Any]:
+async def verdict(
+    script: Caller, world: World, peer: StartPeer, api: Api, number: str = "300"
+) -> dict[str, Any]:
     """Play the script; the attempt that came of it."""
-    async with await peer(script, address=CARRIER, gateway=world.address, number="300"):
+    async with await peer(script, address=CARRIER, gateway=world.address, number=number):
         pass
     record = await api.record()
     (attempt,) = record["attempts"]

@@ -65,7 +65,7 @@ FALLBACK = {
 }
 """Which prompt follows which failure, by the keys of a fallback table."""
 
-REFER_TIMERS = {"first_notify": 1, "final_notify": 2, "bye_grace": 0.4}
+REFER_TIMERS = {"response": 1.5, "first_notify": 1, "final_notify": 2, "bye_grace": 0.4}
 """Seconds: a silent peer must not make a test slow."""
 
 REFERRED_TO = "sip:+493012345@127.0.0.77"
@@ -187,7 +187,14 @@ class World:
         }
 
 
-NUMBERS = {"100": "conversation", "200": "dial", "300": "refer", "400": "handback", "500": "second"}
+NUMBERS = {
+    "100": "conversation",
+    "200": "dial",
+    "300": "refer",
+    "400": "handback",
+    "500": "second",
+    "610": "announced",
+}
 """Which flow answers which number."""
 
 
@@ -274,6 +281,19 @@ def _flows() -> list[dict[str, Any]]:
             "flow": "refer",
             "start": "to_outside",
             "nodes": {"to_outside": transfer_node(target="outside", method="refer")},
+        },
+        {
+            # The same, with words before it and music until the verdict.
+            "flow": "announced",
+            "start": "to_outside",
+            "nodes": {
+                "to_outside": transfer_node(
+                    target="outside",
+                    method="refer",
+                    accepted_message=prompt("accepted"),
+                    waiting="music",
+                )
+            },
         },
         {
             # The call is given back to the trunk with BYE.
