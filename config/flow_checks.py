@@ -18,6 +18,9 @@ _POSSIBLE: dict[str, Collection[str]] = {
 }
 """The values that a lookup can meet."""
 
+_BY_INVITE_ONLY = ("answer_on_bridge", "accept", "whisper", "max_talk")
+"""Fields of a transfer node that need the agent's leg to be ours."""
+
 
 def check_flows(flows: Mapping[str, Flow], known: Collection[str]) -> Iterator[tuple[str, Finding]]:
     """What is wrong in these flows, each finding with the name of its flow.
@@ -108,16 +111,35 @@ def _node(node: Node, flow: Flow, known: Collection[str]) -> Iterator[Finding]:
         case Bot():
             for target, name in node.transfer.items():
                 yield from _transfers(("transfer", target), name, flow)
-        case AgentTransfer() if "default" not in node.fallback:
-            yield Finding(
-                ("fallback",),
-                "has no `default`, so that some failures would lead nowhere",
-                "Add `default: {node: NAME}`, or `default: {end: true}`",
-            )
+        case AgentTransfer():
+            yield from _transfer(node)
         case Lookup():
             yield from _cases(node)
         case Goto(flow=str() as name) if name not in known:
             yield Finding(("flow",), f"there is no flow `{name}`", nearest(name, known))
+
+
+def _transfer(node: AgentTransfer) -> Iterator[Finding]:
+    if "default" not in node.fallback:
+        yield Finding(
+            ("fallback",),
+            "has no `default`, so that some failures would lead nowhere",
+            "Add `default: {node: NAME}`, or `default: {end: true}`",
+        )
+    if node.method in ("refer", "bye"):
+        for name in _BY_INVITE_ONLY:
+            if getattr(node, name):
+                yield Finding(
+                    (name,),
+                    f"is for `invite` only: by `{node.method}` the peer dials, not the gateway",
+                    "Remove it, or write `method: invite`",
+                )
+    if node.max_talk_prompt is not None and node.max_talk is None:
+        yield Finding(
+            ("max_talk_prompt",),
+            "is never played, since nothing limits the talk",
+            "Add `max_talk: SECONDS`, or remove it",
+        )
 
 
 def _cases(node: Lookup) -> Iterator[Finding]:

@@ -83,6 +83,21 @@ class Waiting(StrEnum):
 
     RINGBACK = "ringback"
     MUSIC = "music"
+    EARLY_MEDIA = "early_media"
+    """What the target sends before it answers; ringback while it sends nothing."""
+
+
+class Accept(Strict):
+    """The agent is asked to take the call by pressing a key."""
+
+    prompt: Prompts
+    """What the agent hears once it has answered."""
+    digits: str = Field(default="1", pattern=r"^[0-9*#A-D]+$")
+    """Any one of these takes the call; every other key declines it."""
+    timeout: Seconds = Field(default=5, gt=0)
+    """How long to wait for a key after the prompt has been played."""
+    times: int = Field(default=2, ge=1, le=10)
+    """How often the prompt is played before silence counts as a refusal."""
 
 
 class Fallback(Strict):
@@ -155,6 +170,17 @@ class AgentTransfer(Strict):
     """Said before anything is dialled."""
     waiting: Waiting = Waiting.RINGBACK
     """What the caller hears until the target answers or fails."""
+    answer_on_bridge: bool = False
+    """The caller is not answered before the target is (by `invite` only): until then it hears the
+    waiting sound as early media, or, with `ringback`, its own telephone's ringing."""
+    accept: Accept | None = None
+    """The agent must press a key to take the call (by `invite` only)."""
+    whisper: Prompts | None = None
+    """Said to the agent alone, before caller and agent hear each other (by `invite` only)."""
+    max_talk: Seconds | None = Field(default=None, gt=0)
+    """How long caller and agent may talk; then the flow goes on at `next` (by `invite` only)."""
+    max_talk_prompt: Prompts | None = None
+    """Said to both when that time is over."""
     headers: HeaderTemplates = Field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE; values may have placeholders."""
     context: FlowContext = FlowContext()

@@ -52,6 +52,10 @@ def prompts(node: Node) -> Iterator[tuple[Location, Prompt]]:
             yield from _each(("prompt",), node.prompt)
         case AgentTransfer():
             yield from _each(("accepted_message",), node.accepted_message)
+            if node.accept is not None:
+                yield from _each(("accept", "prompt"), node.accept.prompt)
+            yield from _each(("whisper",), node.whisper)
+            yield from _each(("max_talk_prompt",), node.max_talk_prompt)
             for key, fallback in node.fallback.items():
                 yield from _each(("fallback", key, "prompt"), fallback.prompt)
         case Bot() | Lookup() | Goto():

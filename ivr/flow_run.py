@@ -9,7 +9,7 @@ from random import Random
 
 import structlog
 
-from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt
+from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt, Waiting
 from ivr.context import Filling, facts
 from ivr.events import Playback, PromptEnded, PromptStarted
 from ivr.ports import BotPort, CallerCall, PromptSource, TransferOrder
@@ -23,6 +23,9 @@ from sip.events import Event, TransferEnded
 from sip.outcome import Attempt, Handover, HandoverStatus, Outcome, Side
 
 log = structlog.get_logger()
+
+DECLINE = 603
+"""RFC 3261 section 21.6.2."""
 
 IN_PROGRESS = frozenset({HandoverStatus.QUEUED, HandoverStatus.RINGING, HandoverStatus.ACTIVE})
 
@@ -43,6 +46,8 @@ class End:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on the BYE."""
     message: str = ""
+    code: int = DECLINE
+    """What the INVITE of a caller that was never answered is refused with, 300 to 699."""
 
 
 Step = Place | End
@@ -89,6 +94,8 @@ class FlowRun:
         """The attempt that is being made; it can be taken back until its target is connected."""
         self.announcement: asyncio.Task[None] | None = None
         """The accepted message of a transfer, while it is played."""
+        self.answered = asyncio.Event()
+        """The caller's INVITE has its 200."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -108,6 +115,23 @@ class FlowRun:
         """What fills in the templates of a node, with what is known of the call now."""
         return Filling(facts(self.call.id, self.call.info, self.variables, self.handover))
 
+    def wait_by(self, kind: Waiting) -> None:
+        """Let the caller hear that somebody is being reached, until `stop_loop` of the call.
+
+        Music comes from us. Ringing of a caller that is not answered is its own telephone's.
+        """
+        sound = self.prompts.waiting(kind)
+        if kind is Waiting.MUSIC:
+            self.call.loop(sound)
+        else:
+            self.call.alert(sound)
+
+    async def answer(self) -> None:
+        """Answer the caller, if that has not happened yet."""
+        if not self.answered.is_set():
+            await self.call.answer()
+            self.answered.set()
+
     # Prompts
 
     async def play(self, prompts: Prompts) -> None:
@@ -115,13 +139,21 @@ class FlowRun:
 
         One that cannot be played is reported and passed over: silence is better than a lost call.
         """
+        prompt, audio = self._chosen(prompts)
+        if audio is not None:
+            await self.sound(prompt, audio)
+
+    def audio(self, prompts: Prompts | None) -> Pcm | None:
+        """A prompt that somebody else than the caller hears too; None: there is nothing to play."""
+        return None if prompts is None else self._chosen(prompts)[1]
+
+    def _chosen(self, prompts: Prompts) -> tuple[Prompt, Pcm | None]:
         prompt = self.rng.choice(prompts) if isinstance(prompts, list) else prompts
         try:
-            audio = self.prompts.prepared(prompt)
+            return prompt, self.prompts.prepared(prompt)
         except PromptError as error:
             self.report_unplayable(prompt, error)
-        else:
-            await self.sound(prompt, audio)
+            return prompt, None
 
     async def sound(self, prompt: Prompt, audio: Pcm) -> None:
         """Play audio to its end, with its events."""

@@ -89,7 +89,6 @@ class Interpreter:
         self._diversion: Step | None = None
         """Where a decision sends the call, until the current node has let go of it."""
         self._operator_prompt: asyncio.Task[None] | None = None
-        self._answered = asyncio.Event()
         self._stopped = False
         """The task that runs the flow was cancelled."""
         self._over = False
@@ -119,7 +118,7 @@ class Interpreter:
         self._over = True
         await run.stop_tasks()
         run.drop_handover()
-        await self._hang_up(end.headers)
+        await self._hang_up(end)
         self._absorb_cancellation()
         run.emit(FlowEnded(end.reason, end.message))
         return FlowResult(
@@ -165,9 +164,8 @@ class Interpreter:
 
     async def _enter(self, node: Node) -> Step:
         run = self._run
-        if not self._answered.is_set():
-            await run.call.answer()
-            self._answered.set()
+        if not isinstance(node, AgentTransfer | Lookup | Goto):
+            await run.answer()  # a transfer may let the target answer first, and the rest is silent
         match node:
             case Play():
                 return await play.enter(node, run)
@@ -211,10 +209,10 @@ class Interpreter:
             return End(EndReason.FAILED, message=f"{self.position}: cancelled from outside")
         return step
 
-    async def _hang_up(self, headers: Mapping[str, str]) -> None:
+    async def _hang_up(self, end: End) -> None:
         if self._run.caller_left is not None:
             return
-        goodbye = asyncio.create_task(self._run.call.hangup(headers))
+        goodbye = asyncio.create_task(self._run.call.hangup(end.headers, end.code))
         if not await finished(goodbye, HANGUP_LIMIT):
             await stop(goodbye)
         error = None if goodbye.cancelled() else goodbye.exception()
@@ -230,6 +228,7 @@ class Interpreter:
         """What happens on the caller's leg while a node waits for something else."""
         match event:
             case TransferJoined():
+                self._run.answered.set()
                 self._run.joined()
             case TransferEnded(attempt=attempt) if attempt.referred_by:
                 self._run.attempts[attempt.id] = attempt  # within a transfer, or beside all of them
@@ -333,7 +332,7 @@ class Interpreter:
         self._operator_prompt = run.spawn(self._play_over(run.place.flow, prompt))
 
     async def _play_over(self, flow: str, prompt: Prompt) -> None:
-        await self._answered.wait()
+        await self._run.answered.wait()
         try:
             audio = await self._run.prompts.render(flow, prompt)
         except PromptError as error:

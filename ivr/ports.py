@@ -89,11 +89,19 @@ class CallerCall(Protocol):
     async def play(self, audio: Pcm) -> None:
         """Play once; return when the last sample has been played. Cancelling stops the audio.
 
+        A caller that is not answered hears it as early media.
+
         Audio played at the same time is mixed: an operator's announcement sounds over a bot.
         """
 
     def loop(self, audio: Pcm) -> None:
-        """Play again and again below everything else, until `stop_loop` or a target's answer."""
+        """Play again and again below everything else, until `stop_loop` or a target's answer.
+
+        A caller that is not answered hears it as early media.
+        """
+
+    def alert(self, audio: Pcm) -> None:
+        """As `loop`, but a caller that is not answered is told 180: its own telephone rings."""
 
     def stop_loop(self) -> None:
         """End the sound that loops."""
@@ -102,16 +110,17 @@ class CallerCall(Protocol):
         """Carry out one attempt and return its verdict. Several by `invite` may run at once.
 
         For `invite` a success returns when the target has left; for `refer` and `bye`, when the
-        verdict is in. Never raises for a failed attempt, nor for a caller who hangs up: both are
-        the returned attempt's outcome. `order.withdraw` takes it back until then. Cancelling
+        verdict is in. A caller that is not answered is answered once the target has accepted. Never
+        raises for a failed attempt, nor for a caller who hangs up: both are the returned attempt's
+        outcome. `order.withdraw` takes it back until then. Cancelling
         releases the target at once; the attempt's `TransferEnded` is then all that is left of it.
 
         Raises:
             CallEnded: the caller was gone before the attempt began.
         """
 
-    async def hangup(self, headers: Mapping[str, str]) -> None:
-        """End the caller's leg with BYE (or 603 before the answer), carrying `headers`."""
+    async def hangup(self, headers: Mapping[str, str], code: int = 603) -> None:
+        """End the caller's leg with BYE, or before the answer with `code`, carrying `headers`."""
 
 
 @dataclass(frozen=True, slots=True)

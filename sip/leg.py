@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -20,6 +21,7 @@ import structlog
 
 from sip.audio import Pcm
 from sip.context.received import Received
+from sip.digits import Digits
 from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
@@ -41,15 +43,16 @@ from sip.frame_pump import AudioPort
 from sip.leg_audio import LegAudio
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
-from sip.pj_call import PjCall, call_parameters
+from sip.pj_call import PjCall, call_parameters, digit_parameters
 from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.wire import Wire
 
 log = structlog.get_logger(__name__)
 
-# Seconds to wait for the response to our BYE: four retransmissions of RFC 3261's T1. A peer that is
-# silent for so long is gone, and the record should not wait Timer F's 32 s for it.
-BYE_RESPONSE_LIMIT = 2.0
+# Seconds to wait for the response to our BYE, or for the final one to the INVITE that we have
+# cancelled: four retransmissions of RFC 3261's T1. A peer silent for so long is gone, and the
+# record should not wait Timer F's 32 s for it. PJSIP sees to the dialog in any case.
+RELEASE_LIMIT = 2.0
 
 # Events kept for late subscribers: an INVITE to its BYE takes about twenty.
 MAX_HISTORY = 512
@@ -155,6 +158,7 @@ class Leg:
         """Whether an outbound leg got a 180 or 183."""
         self.audio = LegAudio(engine.players, engine.pump)
         self.wire = Wire(label, self.emit)
+        self.digits = Digits()
         self._engine = engine
         self._carry_out = carry_out
         self._on_end = on_end
@@ -187,6 +191,15 @@ class Leg:
             listener(event)
         self._listeners.append(listener)
 
+    @contextmanager
+    def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
+        """Call `listener` for each event from now on, until the block is left."""
+        self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            self._listeners.remove(listener)
+
     async def events(self) -> AsyncIterator[Event]:
         """What happened and happens on this leg, to its end."""
         queue: asyncio.Queue[Event] = asyncio.Queue()
@@ -203,7 +216,7 @@ class Leg:
     def emit(self, event: Event) -> None:
         """Tell everybody who watches this leg."""
         self._history.append(event)
-        for listener in self._listeners:
+        for listener in list(self._listeners):
             listener(event)
 
     async def wait_ended(self) -> LegEnded:
@@ -223,6 +236,12 @@ class Leg:
     def succession_running(self) -> bool:
         """Whether somebody is being looked for to take this place."""
         return self._succession is not None
+
+    @property
+    def rx_packets(self) -> int:
+        """RTP packets received in the current media session; 0 where there is none."""
+        alive = self._final is None and self.audio.slot is not None
+        return native.call_rx_packets(self.pj_id) if alive else 0
 
     @property
     def pj_id(self) -> int:
@@ -256,15 +275,19 @@ class Leg:
         call.answer(call_parameters(code, reason, headers))
         self._engine.soon()
 
-    def release(self, headers: Mapping[str, str] | None = None) -> None:
-        """End the leg by what fits its state, BYE, CANCEL or 603, without waiting for the end."""
+    def release(self, headers: Mapping[str, str] | None = None, code: int = 603) -> None:
+        """End the leg by what fits its state, BYE, CANCEL or `code`, without waiting for the end.
+
+        After a CANCEL, or where a 2xx crosses it, the leg stays until the INVITE's final response
+        has been seen, for `RELEASE_LIMIT` at most.
+        """
         if self._succession is not None:
             self._succession.cancel()
         call = self._call
         if call is None:
             return
         if self.direction is Direction.RECEIVED and not self._answering:
-            self.reject(603, headers=(headers or {}).items())
+            self.reject(code, headers=(headers or {}).items())
             return
         self._ended_by = Side.GATEWAY
         if headers and self.direction is Direction.RECEIVED and not self._acknowledged:
@@ -281,21 +304,49 @@ class Leg:
         self.emit(AudioSilent(self.label, seconds))
         self.release(SILENT_REASON)
 
-    async def hangup(self, headers: Mapping[str, str]) -> None:
-        """End the leg, and return when it is gone. Raises CallEnded if it was gone before."""
+    async def hangup(self, headers: Mapping[str, str], code: int = 603) -> None:
+        """End the leg, and return when it is gone. Raises CallEnded if it was gone before.
+
+        Args:
+            headers: sent on the BYE, or on the refusal of an INVITE that is not answered.
+            code: of that refusal.
+        """
         self._here()
-        self.release(headers)
+        self.release(headers, code)
         await self.wait_ended()
 
     async def play(self, audio: Pcm) -> None:
-        """Play once; return at the end. Cancelling stops the audio. Raises CallEnded."""
+        """Play once; return at the end. Cancelling stops the audio. Raises CallEnded.
+
+        A caller that is not answered yet hears it as early media (RFC 3960).
+        """
         self._here()
+        self.open_early_media()
         await self.audio.play(audio)
 
     def loop(self, audio: Pcm) -> None:
-        """Play again and again below everything else, until `stop_loop` or a join."""
+        """Play again and again below everything else, until `stop_loop` or a join.
+
+        A caller that is not answered yet hears it as early media (RFC 3960).
+        """
         if not self.gone:
+            self.open_early_media()
             self.audio.loop(audio)
+
+    def alert(self, audio: Pcm) -> None:
+        """Tell the caller that somebody is being rung: by `audio`, looped as by `loop`; or by 180,
+        where the caller is neither answered nor hears early media: then its own telephone rings."""
+        if self.gone:
+            return
+        if not self._answering and self.audio.slot is None:
+            self.ring(180)
+        self.audio.loop(audio)
+
+    def open_early_media(self) -> None:
+        """Let a caller that is not answered hear us, by 183 with SDP. Raises CallEnded."""
+        received = self.direction is Direction.RECEIVED
+        if received and not self._answering and self.audio.slot is None:
+            self.ring(183)
 
     def stop_loop(self) -> None:
         """End the sound that loops."""
@@ -309,6 +360,17 @@ class Leg:
     async def send_dtmf(self, digits: str) -> None:
         """Send digits by RFC 4733. Raises CallEnded."""
         self._alive().dialDtmf(digits)
+
+    def press(self, key: str, duration_ms: int) -> None:
+        """Send one key by RFC 4733, or by INFO to a peer without it. A held peer gets none."""
+        call = self._call
+        if call is None or self._final is not None:
+            return
+        for by_info in (False, True):
+            with suppress(pj.Error):
+                call.sendDtmf(digit_parameters(key, duration_ms, by_info=by_info))
+                self._engine.soon()
+                return
 
     async def wait_off_hold(self) -> None:
         """Return when the peer does not hold us. Raises CallEnded."""
@@ -435,12 +497,15 @@ class Leg:
         elif kind == EventKind.CALL_STREAM:
             self._quality = _quality(text1, text2)
         elif kind == EventKind.CALL_DTMF:
+            self.digits.pressed(chr(number))
             self.emit(DtmfReceived(self.label, chr(number), extra, text1))
+        elif kind == EventKind.CALL_DTMF_END:
+            self.digits.released(chr(number), extra)
         elif kind == EventKind.RTP_REFUSED_SOURCE:
             self.emit(AudioRefused(self.label, text1))
         else:
             self.wire.saw(event)
-            if self._final is not None and self.wire.bye_answered is not None:
+            if self._final is not None and self._seen_off:
                 self._end()
 
     def fail(self, reason: str) -> None:
@@ -455,7 +520,7 @@ class Leg:
         match state:
             case InviteState.EARLY if self.direction is Direction.SENT:
                 self.rang = True
-                self.emit(LegProgress(self.label, code, reason, self.audio.slot is not None))
+                self.emit(LegProgress(self.label, code, reason, self.wire.provisional_has_sdp))
             case InviteState.CONNECTING | InviteState.CONFIRMED if not self.answered:
                 self.answered = True
                 setup_ms = round((time.monotonic() - self._started) * 1000)
@@ -501,9 +566,9 @@ class Leg:
             if not waiting.done():
                 waiting.set_exception(CallEnded(f"{code} {reason}"))
                 waiting.exception()  # nobody has to wait for it
-        we_sent_bye = self._ended_by is Side.GATEWAY and self.answered
-        if we_sent_bye and self.wire.bye_answered is None:
-            asyncio.get_running_loop().call_later(BYE_RESPONSE_LIMIT, self._end)
+        released = self.answered or self.direction is Direction.SENT
+        if self._ended_by is Side.GATEWAY and released and not self._seen_off:
+            asyncio.get_running_loop().call_later(RELEASE_LIMIT, self._end)
         else:
             self._end()
 
@@ -515,6 +580,13 @@ class Leg:
         self._ended.set_result(ended)
         self._on_end(self)
         self.emit(ended)
+
+    @property
+    def _seen_off(self) -> bool:
+        """Whether the peer has confirmed the end: by its response to our BYE, or by refusing our
+        INVITE, as it must do after a CANCEL (RFC 3261 section 9.2)."""
+        refused = self.wire.failure is not None and not self.answered
+        return refused or self.wire.bye_answered is not None
 
     def _who_ended(self) -> Side:
         peer = Side.CALLER if self.label.partition("-")[0] == CALLER else Side.TARGET

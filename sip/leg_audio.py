@@ -48,6 +48,8 @@ class LegAudio:
         self._background: Player | None = None
         self.last_loop: Pcm | None = None
         """What was looped last, running or not."""
+        self._looping = False
+        self._hushed = False
         self._ports: list[AudioPort] = []
 
     def attach(self, slot: int) -> None:
@@ -110,15 +112,30 @@ class LegAudio:
 
     def loop(self, audio: Pcm) -> None:
         """Play again and again below everything else, until `stop_loop`."""
-        self.last_loop = audio
+        self.last_loop, self._looping = audio, True
+        if self._hushed:
+            return
         if self._background is None:
             self._background = self._new_player()
         self._background.loop(audio)
 
     def stop_loop(self) -> None:
         """End the background sound."""
+        self._looping = False
         if self._background is not None:
             self._background.stop()
+
+    def hush(self) -> None:
+        """Silence the background sound, until `unhush`."""
+        self._hushed = True
+        if self._background is not None:
+            self._background.stop()
+
+    def unhush(self) -> None:
+        """Let the background sound, if there is one, be heard again."""
+        self._hushed = False
+        if self._looping and self.last_loop is not None:
+            self.loop(self.last_loop)
 
     def open_port(self, rate: int) -> AudioPort:
         """Connect a bot both ways. The port leaves the bridge with `close` or with the leg."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from config.context import Context
 from config.targets import Target
+from sip.audio import Pcm
 from sip.outcome import Dropped, Method
 
 
@@ -32,6 +33,19 @@ def _new_withdrawal() -> asyncio.Future[Withdrawal]:
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """An agent that has answered is asked to take the call by pressing a key."""
+
+    prompt: Pcm
+    digits: str
+    """Any one of these takes the call; every other one declines it."""
+    timeout: float
+    """Seconds to wait for a key, each time the prompt has been played."""
+    times: int
+    """How often it is played."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransferOrder:
     """One attempt to reach one target. Several may be under way for one caller at once."""
 
@@ -52,9 +66,18 @@ class TransferOrder:
     dropped: tuple[Dropped, ...] = ()
     """What did not travel, for reasons that were known before."""
     early_media: bool = False
-    """The caller hears what the target plays before it answers."""
+    """While the target plays something before it answers, the caller hears that (INVITE)."""
+    accept: Acceptance | None = None
+    whisper: Pcm | None = None
+    """Played to the target alone before the legs are joined (INVITE)."""
+    max_talk: float | None = None
+    """Seconds that the legs may be joined (INVITE)."""
+    max_talk_prompt: Pcm | None = None
+    """Played to both at the end of that."""
+    hold_music: Pcm | None = None
+    """Looped to the party whose peer holds it (INVITE)."""
     claim: Callable[[], bool] = _at_once
-    """Asked once, when the target has answered: False, another target was faster (INVITE)."""
+    """Asked once, when the target has answered and accepted: False, another was faster (INVITE)."""
     withdrawal: asyncio.Future[Withdrawal] = field(default_factory=_new_withdrawal)
     """Its result takes the order back; without effect once the attempt has its verdict."""
 

@@ -37,6 +37,15 @@ def call_parameters(
     return parameters
 
 
+def digit_parameters(key: str, duration_ms: int, *, by_info: bool) -> Any:
+    """CallSendDtmfParam for one key."""
+    parameters = pj.CallSendDtmfParam()
+    parameters.method = pj.PJSUA_DTMF_METHOD_SIP_INFO if by_info else pj.PJSUA_DTMF_METHOD_RFC2833
+    parameters.digits = key
+    parameters.duration = duration_ms
+    return parameters
+
+
 def add_headers(options: Any, headers: Iterable[tuple[str, str]]) -> None:
     """Put headers, name and value, into SipTxOption."""
     for name, value in headers:

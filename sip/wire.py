@@ -20,8 +20,10 @@ class Wire:
     def __init__(self, label: str, emit: Callable[[Event], None]) -> None:
         self._label = label
         self._emit = emit
+        self.provisional_has_sdp = False
+        """Whether the last 1xx to an INVITE of ours had a body: early media."""
         self.failure: Message | None = None
-        """The last final response, 300 to 699, received to an INVITE of ours."""
+        """The final response, 300 to 699, received to our last INVITE."""
         self.bye_received: Message | None = None
         self.bye_answered: Message | None = None
         """The final response to our BYE."""
@@ -43,6 +45,8 @@ class Wire:
             self._received(text2)
         elif kind == EventKind.MESSAGE_SENT:
             self._record(Direction.SENT, text1, number, text2)
+            if text2.startswith("INVITE "):
+                self.failure, self.provisional_has_sdp = None, False
         elif kind == EventKind.REFER_FINAL and self.on_refer_final:
             self.on_refer_final(extra, number, text1, text2)
         elif kind == EventKind.NOTIFY and self.on_notify:
@@ -68,6 +72,7 @@ class Wire:
 
     def _response(self, message: Message) -> None:
         if message.status is None or message.status < 200:
+            self.provisional_has_sdp = bool(message.body)
             return
         if message.method == "INVITE":
             if message.status >= 300:

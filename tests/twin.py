@@ -112,6 +112,8 @@ class TwinCall:
         self.ended: Side | None = None
         """Who ended the leg."""
         self.answered = False
+        self.refused_with = 0
+        """What a caller that was never answered is refused with."""
         self._verdicts = iter(verdicts)
         self._listeners: list[Callable[[Event], None]] = []
         self._leg_ended = asyncio.Event()
@@ -157,6 +159,9 @@ class TwinCall:
         self.looped = audio
         self.sounds.append(audio.samples.decode())
 
+    def alert(self, audio: Pcm) -> None:
+        self.loop(audio)
+
     def stop_loop(self) -> None:
         self.looped = None
 
@@ -195,7 +200,8 @@ class TwinCall:
             self._end(order, outcome, code, Side.GATEWAY)
             raise
 
-    async def hangup(self, headers: Mapping[str, str]) -> None:
+    async def hangup(self, headers: Mapping[str, str], code: int = 603) -> None:
+        self.refused_with = 0 if self.answered else code
         sent = "".join(f" {name}: {value}" for name, value in headers.items())
         await self._step("bye" + sent)
         self.hang_up(Side.GATEWAY)

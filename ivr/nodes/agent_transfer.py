@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import structlog
 
-from config.flows import AgentTransfer
+from config.flows import AgentTransfer, Waiting
 from ivr.events import FallbackTaken
 from ivr.fallback import choose
 from ivr.flow_run import End, FlowRun, Step
@@ -21,7 +21,7 @@ from ivr.ports import CallEnded, TransferOrder
 from ivr.result import EndReason
 from ivr.tasks import finished, stop
 from ivr.transfer_request import method
-from sip.order import Withdrawal
+from sip.order import Acceptance, Withdrawal
 from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 
 log = structlog.get_logger()
@@ -30,6 +30,10 @@ RELEASE_LIMIT = 10.0
 """Seconds for the verdict on an attempt that is torn away: cancelled (a CANCEL has its 487 within
 a round trip), or left by the caller (a trunk's `bye_grace` is a second). Then it is cut off."""
 
+
+UNAVAILABLE = 480
+"""RFC 3261 section 21.4.18: what a caller that was not answered gets for a failure without a code.
+A timeout, a destination of ours that is not allowed: nobody is there for it now."""
 
 MAX_ATTEMPTS = 50
 """In one call. More is a flow that retries for ever, and a phone that never stops ringing."""
@@ -40,6 +44,8 @@ async def enter(node: AgentTransfer, run: FlowRun) -> Step:
     if run.attempts_made == MAX_ATTEMPTS:
         message = f"{MAX_ATTEMPTS} transfers attempted: the flow runs in circles"
         return End(EndReason.FAILED, message=message)
+    if not node.answer_on_bridge:
+        await run.answer()
     attempt = await _attempt(node, run)
     if attempt.outcome.succeeded and attempt.method is Method.REFER:
         return End(EndReason.TRANSFERRED)
@@ -68,6 +74,8 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
     how = method(node, request, target)
     if refused := target.method_refused(how.value):
         return _undialled(run, how, name, Outcome.METHOD_UNSUPPORTED, refused.message)
+    if how is not Method.INVITE:
+        await run.answer()
     await _announce(node, run)
     if run.cancel_requested:
         run.cancel_requested = False
@@ -86,12 +94,27 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
         headers={**request.headers, **headers},
         context=context,
         dropped=tuple(filling.dropped),
+        early_media=node.waiting is Waiting.EARLY_MEDIA,
+        accept=_acceptance(node, run),
+        whisper=run.audio(node.whisper),
+        max_talk=node.max_talk,
+        max_talk_prompt=run.audio(node.max_talk_prompt),
+        hold_music=run.prompts.waiting(Waiting.MUSIC),
     )
-    run.call.loop(run.prompts.waiting(node.waiting))
+    run.wait_by(node.waiting)
     try:
         return await _carry_out(run, order)
     finally:
         run.call.stop_loop()
+
+
+def _acceptance(node: AgentTransfer, run: FlowRun) -> Acceptance | None:
+    """The question to the agent; None also where its prompt cannot be played, as with others."""
+    accept = node.accept
+    prompt = run.audio(accept.prompt) if accept is not None else None
+    if accept is None or prompt is None:
+        return None
+    return Acceptance(prompt, accept.digits, accept.timeout, accept.times)
 
 
 def _undialled(run: FlowRun, how: Method, target: str, outcome: Outcome, reason: str) -> Attempt:
@@ -155,4 +178,8 @@ async def _fall_back(node: AgentTransfer, run: FlowRun, attempt: Attempt) -> Ste
     run.emit(FallbackTaken(attempt.id, attempt.outcome, attempt.code, key, row.node or ""))
     if row.prompt is not None:
         await run.play(row.prompt)
-    return run.to(row.node) if row.node else End(EndReason.FALLBACK)
+    if row.node:
+        return run.to(row.node)
+    # A caller that was not answered is refused as the target refused: its trunk may try elsewhere.
+    failed = attempt.code is not None and 400 <= attempt.code < 700
+    return End(EndReason.FALLBACK, code=attempt.code if failed and attempt.code else UNAVAILABLE)

@@ -139,7 +139,8 @@ class PromptStore:
 
     async def _prepare_waiting(self) -> list[Problem]:
         country, file = self._settings.waiting.ringback_country, self._settings.waiting.music
-        self._waiting[Waiting.RINGBACK] = await asyncio.to_thread(ringback, country, self._rate)
+        tone = await asyncio.to_thread(ringback, country, self._rate)
+        self._waiting[Waiting.RINGBACK] = self._waiting[Waiting.EARLY_MEDIA] = tone
         if file is None:
             self._waiting[Waiting.MUSIC] = await asyncio.to_thread(music, self._rate)
             return []

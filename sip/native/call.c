@@ -60,6 +60,17 @@ int sh_call_slot(pjsua_call_id id)
     return media ? media->strm.a.conf_slot : -1;
 }
 
+unsigned sh_call_rx_packets(pjsua_call_id id)
+{
+    pjsua_call *call = find(id);
+    pjsua_call_media *media = call ? audio_of(call) : NULL;
+    pjmedia_rtcp_stat stat;
+
+    if (!media || pjmedia_stream_get_stat(media->strm.a.stream, &stat) != PJ_SUCCESS)
+        return 0;
+    return stat.rx.pkt;
+}
+
 static pjsip_transport *transport_of(const pjsip_event *event)
 {
     return event && event->type == PJSIP_EVENT_TSX_STATE ? event->body.tsx_state.tsx->transport : NULL;
@@ -184,22 +195,30 @@ static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsign
 }
 
 /* On the media thread for RFC 4733. The dialog outlives the stream that calls this. A digit is told
- * when it begins; what follows only prolongs it. */
+ * when it begins and when it has ended; what comes between only prolongs it. */
 static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
 {
     static const pj_str_t rtp = {"rtp", 3}, info = {"info", 4};
     pjsua_call *call = find(id);
     pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
     bool known = digit->duration != PJSUA_UNKNOWN_DTMF_DURATION;
+    bool by_info = digit->method == PJSUA_DTMF_METHOD_SIP_INFO;
+    bool over = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END);
+    struct sh_event what = {.number = (int)digit->digit,
+                            .extra = known && over ? (int)digit->duration : 0,
+                            .text1 = by_info ? &info : &rtp};
 
-    if (!dlg || (digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE))
+    if (!dlg)
         return;
-    sh_event_push(&(struct sh_event){
-        .kind = SH_CALL_DTMF,
-        .call_id = &dlg->call_id->id,
-        .number = (int)digit->digit,
-        .extra = known && (digit->flags & PJMEDIA_STREAM_DTMF_IS_END) ? (int)digit->duration : 0,
-        .text1 = digit->method == PJSUA_DTMF_METHOD_SIP_INFO ? &info : &rtp});
+    what.call_id = &dlg->call_id->id;
+    if (!(digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE)) {
+        what.kind = SH_CALL_DTMF;
+        sh_event_push(&what);
+    }
+    if (over) {
+        what.kind = SH_CALL_DTMF_END;
+        sh_event_push(&what);
+    }
 }
 
 void sh_call_hook_callbacks(void)

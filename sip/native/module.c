@@ -426,6 +426,14 @@ static PyObject *call_slot(PyObject *self, PyObject *id)
     return as_int(id, &call) ? PyLong_FromLong(sh_call_slot(call)) : NULL;
 }
 
+static PyObject *call_rx_packets(PyObject *self, PyObject *id)
+{
+    int call;
+
+    (void)self;
+    return as_int(id, &call) ? PyLong_FromUnsignedLong(sh_call_rx_packets(call)) : NULL;
+}
+
 static PyObject *call_id(PyObject *self, PyObject *id)
 {
     pjsip_dialog *dlg;
@@ -626,6 +634,7 @@ static PyMethodDef methods[] = {
     {"referral_notify", referral_notify, METH_VARARGS, "(id, sipfrag, [(name, value)])"},
     {"referral_close", referral_close, METH_O, "(id): nothing more will be said of it"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
+    {"call_rx_packets", call_rx_packets, METH_O, "(call) -> RTP packets received; 0: no audio"},
     {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},
     {"disconnect", disconnect_slots, METH_VARARGS, "(from slot, to slot)"},

@@ -56,6 +56,7 @@ enum sh_event_kind {
     SH_TLS_REFUSED = 10,     /* text1 = host, text2 = why */
     SH_REFER_RECEIVED = 11,  /* number = referral, text2 = message */
     SH_NOTIFY_FINAL = 12,    /* number = referral, extra = status code, text1 = reason */
+    SH_CALL_DTMF_END = 13,   /* number = digit, extra = ms or 0 */
 };
 
 struct sh_event {
@@ -146,6 +147,7 @@ pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
 int sh_call_slot(pjsua_call_id call);
 pjsua_acc_id sh_call_account(const pjsip_dialog *dlg);
+unsigned sh_call_rx_packets(pjsua_call_id call);
 
 /* clock.c */
 pj_status_t sh_clock_start(int *eventfd_out);

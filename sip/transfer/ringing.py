@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from sip.errors import DestinationBlocked, UnresolvedHost
+from sip.errors import CallEnded, DestinationBlocked, UnresolvedHost
 from sip.events import Event, LegEnded, LegProgress
 from sip.leg import Leg
 from sip.message import address
-from sip.order import TransferOrder, Withdrawal
+from sip.order import Acceptance, TransferOrder, Withdrawal
 from sip.outcome import Attempt, Outcome, Side, classify
+from sip.transfer.acceptance import ask
+from sip.transfer.beside import beside
+from sip.transfer.early_media import EarlyMedia
 from sip.transfer.evidence import Evidence
 
 Dial = Callable[[], Awaitable[Leg]]
 """Sends the INVITE; the leg may already have failed. Raises DestinationBlocked, UnresolvedHost."""
 
 RING_TIMER = "ring"
+ACCEPT_TIMER = "accept"
 
 _COMPLETED_ELSEWHERE = {"Reason": 'SIP;cause=200;text="Call completed elsewhere"'}
 """On the CANCEL (RFC 3326 section 2): telephones then list no missed call."""
@@ -39,7 +44,7 @@ class Ringing:
         self._withdrawn = order.withdrawal
 
     async def reach(self) -> Leg | Attempt:
-        """Dial, and wait until the target has answered.
+        """Dial, and wait until the target has answered and, where asked, accepted.
 
         Returns:
             The target's leg, which the caller of this releases; or the failed attempt, whose leg
@@ -47,15 +52,17 @@ class Ringing:
         """
         reached: Leg | None = None
         try:
-            target = await self._dialled()
-            if target is None:
-                why = self._withdrawn.result()
-                return self._evidence.conclude(Outcome.CANCELLED, reason=f"{why} before the INVITE")
+            with beside(self._call()) as dialling:
+                if (called_off := await self._unless_called_off(dialling)) is not None:
+                    return called_off
+                target = dialling.result()
             self._evidence.step("invite_sent")
             target.subscribe(self._note)
-            if self._order.early_media:
-                self._caller.audio.hear(target.audio)
             failed = await self._ring(target)
+            if failed is None and self._order.accept is not None:
+                failed = await self._ask(target, self._order.accept)
+            if failed is None and not self._order.claim():
+                failed = self._beaten()
             if failed is not None:
                 return failed
             reached = target
@@ -70,58 +77,77 @@ class Ringing:
             raise
         finally:
             if reached is None and self._target is not None:
-                if self._caller.audio.hears is self._target.audio:
-                    self._caller.audio.unhear()
                 self._target.release(self._cancel_headers())
 
-    async def _dialled(self) -> Leg | None:
-        """The target's leg; None: the order was taken back while its host was looked up."""
-
-        async def dial() -> None:
-            self._target = await self._dial()
-
-        dialling = asyncio.ensure_future(dial())
-        try:
-            first: set[asyncio.Future[Any]] = {dialling, self._withdrawn}
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if dialling.done():
-                dialling.result()
-        finally:
-            dialling.cancel()
-        return self._target
+    async def _call(self) -> Leg:
+        self._target = target = await self._dial()
+        return target
 
     async def _ring(self, target: Leg) -> Attempt | None:
         """Wait for the target's answer; the attempt if there is none."""
-        answered = asyncio.ensure_future(target.wait_confirmed())
-        caller_left = asyncio.ensure_future(self._caller.wait_ended())
         evidence, order = self._evidence, self._order
-        try:
-            first: set[asyncio.Future[Any]] = {answered, caller_left, self._withdrawn}
-            await asyncio.wait(
-                first,
-                timeout=order.timeout,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if caller_left.done():
-                evidence.step("cancel_sent", detail="caller hung up")
-                evidence.bye_by = Side.CALLER
-                return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
-            if self._withdrawn.done():
-                why = self._withdrawn.result()
-                evidence.step("cancel_sent", detail=why)
-                return evidence.conclude(Outcome.CANCELLED, reason=why)
+        heard = EarlyMedia(self._caller, target) if order.early_media else nullcontext()
+        with beside(target.wait_confirmed()) as answered, heard:
+            if (called_off := await self._unless_called_off(answered, order.timeout)) is not None:
+                return called_off
             if not answered.done():
                 evidence.step("timer", detail=RING_TIMER)
                 evidence.step("cancel_sent")
                 return evidence.conclude(
                     Outcome.NO_ANSWER, reason=f"no answer in {order.timeout:g} s", timer=RING_TIMER
                 )
-            if answered.exception() is None:
-                return None if order.claim() else self._beaten()
-            return _failure(target, await target.wait_ended(), order, evidence)
-        finally:
-            answered.cancel()
-            caller_left.cancel()
+            if answered.exception() is not None:
+                return _failure(target, await target.wait_ended(), order, evidence)
+        evidence.step("answered", 200)
+        return None
+
+    async def _ask(self, target: Leg, question: Acceptance) -> Attempt | None:
+        """Have the agent accept; the attempt if it does not."""
+        evidence = self._evidence
+        evidence.step("accept_asked")
+        with beside(_key(target, question)) as asking:
+            if (called_off := await self._unless_called_off(asking)) is not None:
+                return called_off
+            try:
+                key = asking.result()
+            except CallEnded:
+                evidence.bye_by = Side.TARGET
+                evidence.step("accept_refused", detail="hung up")
+                return evidence.conclude(Outcome.DECLINED, reason="agent hung up at the prompt")
+        if key is not None and key in question.digits:
+            evidence.step("accepted")
+            return None
+        evidence.bye_by = Side.GATEWAY
+        if key is not None:
+            evidence.step("accept_refused", detail="another key")
+            return evidence.conclude(Outcome.DECLINED, reason="agent declined by another key")
+        evidence.step("timer", detail=ACCEPT_TIMER)
+        evidence.step("accept_refused", detail="no key")
+        return evidence.conclude(
+            Outcome.DECLINED, reason="agent pressed no key in time", timer=ACCEPT_TIMER
+        )
+
+    async def _unless_called_off(
+        self, work: asyncio.Future[Any], limit: float | None = None
+    ) -> Attempt | None:
+        """Wait for `work`; the attempt, if the caller leaves first or the target is withdrawn."""
+        evidence = self._evidence
+        with beside(self._caller.wait_ended()) as caller_left:
+            ends: set[asyncio.Future[Any]] = {work, caller_left, self._withdrawn}
+            await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            if caller_left.done():
+                evidence.bye_by = Side.CALLER
+                return self._called_off(Outcome.ABANDONED, "caller hung up")
+            if self._withdrawn.done():
+                return self._called_off(Outcome.CANCELLED, self._withdrawn.result())
+            return None
+
+    def _called_off(self, outcome: Outcome, why: str) -> Attempt:
+        if self._target is None:
+            return self._evidence.conclude(outcome, reason=f"{why} before the INVITE")
+        released = "bye_sent" if self._target.answered else "cancel_sent"
+        self._evidence.step(released, detail=why)
+        return self._evidence.conclude(outcome, reason=why)
 
     def _beaten(self) -> Attempt:
         """The target answered in the very moment in which another one had."""
@@ -137,6 +163,15 @@ class Ringing:
         if isinstance(event, LegProgress):
             self._evidence.step("provisional", event.code, event.reason)
             self._evidence.progress(event.code, event.reason)
+
+
+async def _key(target: Leg, question: Acceptance) -> str | None:
+    """The key an agent presses, as `ask`; raises CallEnded whenever it hangs up."""
+    with beside(ask(target, question)) as asking, beside(target.wait_ended()) as left:
+        await asyncio.wait({asking, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise CallEnded("the agent hung up")
+        return asking.result()
 
 
 def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evidence) -> Attempt:

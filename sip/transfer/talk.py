@@ -1,43 +1,114 @@
-"""Caller and target joined: they hear each other until one of them leaves."""
+"""Caller and target talk: from the target's acceptance until one of them leaves.
+
+The target hears its whisper while the caller still hears the waiting sound; a caller that waits for
+its answer gets it now (RFC 3261 section 13.3.1.4); then both hear each other.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
+from sip.audio import Pcm
+from sip.errors import CallEnded, MediaError
 from sip.events import TransferJoined
 from sip.leg import Leg
 from sip.outcome import Attempt, Outcome, Side
+from sip.transfer.beside import beside
+from sip.transfer.bridge import Bridge
 from sip.transfer.evidence import Evidence
+
+TALK_TIMER = "max_talk"
 
 
 async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
-    """Join the legs until one of them leaves.
+    """Join the legs until one of them leaves, or has talked for as long as it may.
 
     Returns:
         The attempt; or that of the target's own REFER, where it failed after the target had left.
         The target's leg has been released; the caller's, if it lives, hears nothing. Cancelling
         releases the target too.
     """
+    order = evidence.order
     try:
+        if order.whisper is not None:
+            failed = await _whisper(caller, target, order.whisper, evidence)
+            if failed is not None:
+                return failed
+        await caller.answer()
         caller.audio.stop_loop()
-        caller.join(target)
-        evidence.joined()
-        caller.emit(TransferJoined(evidence.order.attempt, target.label))
-        ended = {leg: asyncio.ensure_future(leg.wait_ended()) for leg in (caller, target)}
-        try:
-            await asyncio.wait(ended.values(), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for end in ended.values():
-                end.cancel()
-        first = await (target if target.gone and not caller.gone else caller).wait_ended()
-        evidence.bye_by = first.by
-        evidence.step("bye", detail=f"by {first.by.value}")
+        with Bridge(caller, target, order.hold_music, evidence):
+            evidence.joined()
+            caller.emit(TransferJoined(order.attempt, target.label))
+            attempt = await _until_over(caller, target, evidence)
+        return target.stranded or attempt
+    except CallEnded:
+        return _abandoned(evidence)
     except asyncio.CancelledError:
         evidence.bye_by = Side.GATEWAY
-        evidence.conclude(Outcome.CONNECTED, 200, "OK")
+        if evidence.was_joined:
+            evidence.conclude(Outcome.CONNECTED, 200, "OK")
+        else:
+            evidence.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
         raise
     finally:
-        caller.part()
         target.release()
-    attempt = evidence.conclude(Outcome.CONNECTED, 200, "OK")
-    return target.stranded or attempt
+
+
+async def _whisper(caller: Leg, target: Leg, words: Pcm, evidence: Evidence) -> Attempt | None:
+    """Tell the agent who is coming; the attempt if one of them leaves meanwhile."""
+    evidence.step("whisper")
+    with beside(target.play(words)) as playing:
+        await _first_to_leave(caller, target, playing)
+        if caller.gone:
+            return _abandoned(evidence)
+        if target.gone:
+            evidence.bye_by = Side.TARGET
+            evidence.step("bye", detail=f"by {Side.TARGET.value}")
+            return evidence.conclude(Outcome.DECLINED, reason="agent hung up at the whisper")
+        with suppress(MediaError):  # the bridge is full: better no whisper than no agent
+            playing.result()
+    return None
+
+
+async def _until_over(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
+    order = evidence.order
+    await _first_to_leave(caller, target, limit=order.max_talk)
+    if not (caller.gone or target.gone):
+        evidence.step("timer", detail=TALK_TIMER)
+        if order.max_talk_prompt is not None:
+            await _tell_both(caller, target, order.max_talk_prompt)
+        evidence.bye_by = Side.GATEWAY
+        return evidence.conclude(Outcome.CONNECTED, 200, "OK", timer=TALK_TIMER)
+    first = await (target if target.gone and not caller.gone else caller).wait_ended()
+    evidence.bye_by = first.by
+    evidence.step("bye", detail=f"by {first.by.value}")
+    return evidence.conclude(Outcome.CONNECTED, 200, "OK")
+
+
+async def _tell_both(caller: Leg, target: Leg, words: Pcm) -> None:
+    """Until the prompt is over, or one of them has left."""
+    with (
+        beside(caller.play(words)) as one,
+        beside(target.play(words)) as other,
+        suppress(CallEnded, MediaError),
+    ):
+        await asyncio.wait({one, other}, return_when=asyncio.FIRST_COMPLETED)
+        for playing in (one, other):
+            await playing
+
+
+async def _first_to_leave(
+    caller: Leg, target: Leg, *others: asyncio.Future[None], limit: float | None = None
+) -> None:
+    """Wait until a leg has ended, or one of `others` is done; at most `limit` seconds."""
+    with beside(caller.wait_ended()) as one, beside(target.wait_ended()) as other:
+        ends: set[asyncio.Future[Any]] = {one, other, *others}
+        await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _abandoned(evidence: Evidence) -> Attempt:
+    evidence.bye_by = Side.CALLER
+    evidence.step("bye_sent", detail="caller hung up")
+    return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
