@@ -139,6 +139,10 @@ def _secrets(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[
         if trunk.registration is not None:
             password = trunk.registration.password
             places.append((("trunks", name, "registration", "password"), password))
+        if trunk.credentials is not None:
+            places.append((("trunks", name, "credentials", "password"), trunk.credentials.password))
+        if trunk.digest is not None:
+            places.append((("trunks", name, "digest", "password"), trunk.digest.password))
     for name, bot in settings.bots.items():
         if bot.token is not None:
             places.append((("bots", name, "token"), bot.token))

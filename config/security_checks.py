@@ -1,4 +1,4 @@
-"""Cross-checks of what keeps calls private: certificates, and keys that must not be read."""
+"""Cross-checks of what keeps calls private: certificates, keys, and who is who."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def check_security(settings: Settings) -> Iterator[Finding]:
             yield Finding((*here, "certificate"), reason)
         if listen.tls.client_ca and (reason := why_no_authorities(listen.tls.client_ca)):
             yield Finding((*here, "client_ca"), reason)
+    yield from _usernames(settings)
     hosts: dict[str, str] = {}
     for name, trunk in settings.trunks.items():
         if trunk.tls.ca and (reason := why_no_authorities(trunk.tls.ca)):
@@ -34,6 +35,19 @@ def check_security(settings: Settings) -> Iterator[Finding]:
                 )
         if trunk.srtp.use != "off" and not trunk.srtp.keys_in_clear:
             yield from _keys(name, trunk, settings)
+
+
+def _usernames(settings: Settings) -> Iterator[Finding]:
+    owners: dict[str, str] = {}
+    for name, trunk in settings.trunks.items():
+        if trunk.digest is not None and not trunk.sources:
+            owner = owners.setdefault(trunk.digest.username, name)
+            if owner != name:
+                yield Finding(
+                    ("trunks", name, "digest", "username"),
+                    f"is that of trunk `{owner}` too",
+                    "A call belongs to one trunk: take another name, or add `sources`",
+                )
 
 
 def _keys(name: str, trunk: Trunk, settings: Settings) -> Iterator[Finding]:

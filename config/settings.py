@@ -16,6 +16,7 @@ from config.errors import InvalidValue
 from config.hand_back import HandBack, Variables
 from config.headers import check_pattern, check_value
 from config.identity import Identity
+from config.limits import Rate, TrunkLimits
 from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
 from config.tls import OwnCertificate, PeerCertificate, Srtp
@@ -74,6 +75,13 @@ def _source(network: IPv4Network) -> IPv4Network:
 
 def _proxy(text: str) -> str:
     parse_proxy(text)
+    return text
+
+
+def check_realm(text: str) -> str:
+    """Return a realm or username of the digest if it can stand in quotes."""
+    if not text or not text.isprintable() or not text.isascii() or '"' in text or "\\" in text:
+        raise InvalidValue("must be printable ASCII without quotes and backslashes")
     return text
 
 
@@ -203,6 +211,10 @@ class Sip(Strict):
     """Written into User-Agent and Server."""
     max_calls: int = Field(default=2000, ge=1, le=4000)
     """Legs at once, agents' legs included; more INVITEs get 503 with Retry-After."""
+    per_source: Rate | None = None
+    """How fast calls from one address may begin, whatever its trunk."""
+    digest_realm: Annotated[str, AfterValidator(check_realm)] = "switchhook"
+    """Shown to trunks that must prove who they are (`digest`)."""
     unknown_source: Literal["refuse", "drop"] = "refuse"
     """A request from outside every trunk: answered with 403, or not answered at all."""
 
@@ -234,6 +246,26 @@ class Secret(Strict):
             both = "has both `env` and `file`" if self.env else "says not where the secret is"
             raise InvalidValue(both, "Write `env: VARIABLE`, or `file: PATH`")
         return self
+
+
+class Digest(Strict):
+    """What a trunk must prove its calls with (digest, RFC 3261 section 22; MD5 and SHA-256)."""
+
+    username: Annotated[str, AfterValidator(check_realm)]
+    """Where the trunk has no `sources`, it is known by this name, wherever its calls come from."""
+    password: Secret
+    """Never sent by either side."""
+
+
+class Credentials(Strict):
+    """What the gateway answers with when a peer challenges its calls."""
+
+    username: Annotated[str, AfterValidator(check_realm)]
+    """Of the digest."""
+    password: Secret
+    """Of the digest."""
+    realm: str = Field(default="*", min_length=1)
+    """The realm that may ask for the password; `*`: any."""
 
 
 class Registration(Strict):
@@ -294,6 +326,12 @@ class Trunk(Strict):
     """Where its calls are sent: `sip:10.0.0.2:5060`, `sip:sbc.example.com;transport=tls`."""
     registration: Registration | None = None
     """Makes the gateway known to a provider; its requests then need no `sources`."""
+    credentials: Credentials | None = None
+    """For a peer that challenges calls; those of `registration` need not be repeated."""
+    digest: Digest | None = None
+    """Makes the trunk prove that its calls are its own; it then needs no `sources`."""
+    limits: TrunkLimits = TrunkLimits()
+    """How much it may do at once."""
     tls: PeerCertificate = PeerCertificate()
     """What the peer's certificate must show."""
     srtp: Srtp = Srtp()
@@ -329,10 +367,10 @@ class Trunk(Strict):
 
     @model_validator(mode="after")
     def _known_peer(self) -> Self:
-        if not self.sources and self.registration is None:
+        if not self.sources and self.registration is None and self.digest is None:
             raise InvalidValue(
                 "nothing tells which requests are this trunk's",
-                "Add `sources`, or a `registration`",
+                "Add `sources`, a `digest`, or a `registration`",
             )
         numbers = [route.number for route in self.routes]
         for number in numbers:

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 from typing import assert_never
 
@@ -32,7 +31,9 @@ from sip.engine import Engine
 from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
 from sip.frame_pump import PortCounters
+from sip.gate import Gate, network_row
 from sip.leg import CALLER, Leg, LegInfo
+from sip.limits import DialLimits
 from sip.message import Message, address, user_part
 from sip.names import Names
 from sip.order import TransferOrder
@@ -72,7 +73,13 @@ class Counters:
     legs_active: int
     bot_ports_active: int
     gate_admitted: int
+    gate_challenged: int
     gate_refused_source: int
+    gate_refused_scanner: int
+    gate_refused_credentials: int
+    gate_refused_rate: int
+    gate_refused_trunk_limit: int
+    gate_refused_unencrypted: int
     gate_refused_shape: int
     gate_refused_method: int
     gate_refused_draining: int
@@ -115,7 +122,8 @@ class SipAgent:
         self._arrived: asyncio.Queue[Leg] = asyncio.Queue()
         self._registrations: dict[str, RegistrationState] = {}
         self._registration_changed = asyncio.Event()
-        self._sources: list[tuple[int, int, int]] = []
+        self._gate = Gate(settings)
+        self._limits = DialLimits(settings)
         self._next_beside: dict[tuple[str, str], int] = {}
         self._audio_watch = AudioWatch(settings.sip.rtp.timeout, self._by_call_id)
         self._referrals: dict[int, Referral] = {}
@@ -144,7 +152,7 @@ class SipAgent:
         except OSError as error:
             self._engine.stop()
             raise EngineError(str(error)) from error
-        self._set_gate(draining=False)
+        self._gate.replace(draining=False)
         self._audio_watch.start()
 
     async def inbound(self) -> AsyncIterator[Leg]:
@@ -154,13 +162,13 @@ class SipAgent:
 
     async def drain(self) -> None:
         """Answer new INVITEs and OPTIONS with 503 from now on; calls in progress go on."""
-        self._set_gate(draining=True)
+        self._gate.replace(draining=True)
 
     async def stop(self) -> None:
         """Hang up what is left, then take PJSIP down."""
         if not self._engine.running:
             return
-        self._set_gate(draining=True)
+        self._gate.replace(draining=True)
         self._audio_watch.stop()
         legs = list(self._legs.values())
         for leg in legs:
@@ -214,38 +222,25 @@ class SipAgent:
         listen = self._engine.listening[0]
         host = f"{listen.address}:{listen.port}"
         rtp = self._settings.sip.rtp
-        networks: list[tuple[int, int, int, int]] = []
-        audio: list[tuple[int, int, int]] = []
+        accounts: dict[str, int] = {}
+        audio = []
         for name, trunk in [(DIRECT, None), *self._settings.trunks.items()]:
             account = PjAccount(name, self._invited, self._registered)
             if trunk is not None and trunk.registration is not None:
                 self._registrations[name] = RegistrationState(name, 0, "", 0)
             account.create(account_configuration("switchhook", host, rtp, trunk))
             self._accounts[name] = account
-            if trunk is None:
-                continue
-            networks.extend(_entry(network, account.getId()) for network in trunk.sources)
-            audio.extend(_entry(network, account.getId())[1:] for network in trunk.media_sources)
-            if trunk.registration is not None and name in addresses:
-                own = int(IPv4Address(addresses[name]))
-                networks.append((32, own, 0xFFFFFFFF, account.getId()))
+            if trunk is not None:
+                accounts[name] = account.getId()
+                audio += [network_row(each, accounts[name]) for each in trunk.media_sources]
         native.transfers_in_replace(
             [
-                (
-                    self._accounts[name].getId(),
-                    trunk.transfers_in.refer,
-                    trunk.transfers_in.replaces,
-                )
+                (accounts[name], trunk.transfers_in.refer, trunk.transfers_in.replaces)
                 for name, trunk in self._settings.trunks.items()
             ]
         )
-        networks.sort(reverse=True)  # the gate takes the first that matches
-        self._sources = [(base, mask, account_id) for _, base, mask, account_id in networks]
-        native.rtp_replace([*self._sources, *audio])
-
-    def _set_gate(self, *, draining: bool) -> None:
-        sip = self._settings.sip
-        native.gate_replace(self._sources, draining, sip.unknown_source == "drop", sip.max_calls)
+        self._gate = Gate(self._settings, accounts, addresses)
+        native.rtp_replace([*self._gate.sources, *audio])
 
     async def _unregister(self) -> None:
         """Take our registrations back (RFC 3261 section 10.2.2)."""
@@ -504,11 +499,10 @@ class SipAgent:
             UnresolvedHost: the target's host has no address; nothing was sent.
         """
         uri = self._uri(target)
-        if len(self._legs) >= self._settings.sip.max_calls:
-            raise DestinationBlocked("as many legs as `sip.max_calls` allows")
         trunk = self._settings.trunks.get(target.trunk or "")
         next_hop = uri if trunk is None or trunk.next_hop is None else trunk.next_hop
         await self._names.address(parse_uri(next_hop).host)  # PJSIP asks again, and finds it known
+        self._limits.check(target, self._legs.values(), asyncio.get_running_loop().time())
         account = self._accounts[target.trunk or DIRECT]
         from_user = (trunk.caller_id if trunk else None) or caller
         parameters = call_parameters()
@@ -537,6 +531,7 @@ class SipAgent:
             number=user_part(uri),
             sip_call_id="" if failure else native.call_id(call.getId()),
             source="",
+            destination=target.destination,
             attempt=attempt,
         )
         leg = self._new_leg(*self._name(beside, role), info, beside)
@@ -556,11 +551,6 @@ class SipAgent:
         first = 2 if role == CALLER else 1
         number = self._next_beside[key] = self._next_beside.get(key, first - 1) + 1
         return f"{beside.id}/{role}-{number}", f"{role}-{number}"
-
-
-def _entry(network: IPv4Network, account: int) -> tuple[int, int, int, int]:
-    """A network as the native tables take it, behind its prefix length, to be sorted by."""
-    return network.prefixlen, int(network.network_address), int(network.netmask), account
 
 
 def _aliases(settings: Settings) -> dict[str, str]:

@@ -96,6 +96,8 @@ class LegInfo:
     """`address:port` of the peer; empty for an outbound leg."""
     received: Received = field(default_factory=Received)
     """What the INVITE brought along; nothing on an outbound leg."""
+    destination: str = ""
+    """The target's destination, of an outbound leg."""
     attempt: str = ""
     """The transfer attempt that an outbound leg was dialled for."""
 

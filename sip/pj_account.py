@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from config.secrets import resolve
-from config.settings import Rtp, Trunk
+from config.settings import Credentials, Registration, Rtp, Trunk
 from config.tls import Srtp
 from config.uri import parse_proxy
 from sip.pjsip import pj
@@ -79,14 +79,9 @@ def account_configuration(user: str, host: str, rtp: Rtp, trunk: Trunk | None) -
         config.regConfig.timeoutSec = registration.expires
         config.regConfig.retryIntervalSec = REGISTRATION_RETRY
         config.regConfig.firstRetryIntervalSec = REGISTRATION_RETRY
+    for known in _credentials(trunk):
         config.sipConfig.authCreds.append(
-            pj.AuthCredInfo(
-                "digest",
-                registration.realm,
-                registration.username,
-                0,
-                resolve(registration.password),
-            )
+            pj.AuthCredInfo("digest", known.realm, known.username, 0, resolve(known.password))
         )
     media = config.mediaConfig.transportConfig
     media.boundAddress = str(rtp.address)
@@ -105,6 +100,13 @@ def account_configuration(user: str, host: str, rtp: Rtp, trunk: Trunk | None) -
     config.natConfig.sipOutboundUse = 0
     config.natConfig.udpKaIntervalSec = 0
     return config
+
+
+def _credentials(trunk: Trunk | None) -> list[Credentials | Registration]:
+    """What may be answered with when the trunk's peer asks, the most particular first."""
+    if trunk is None:
+        return []
+    return [each for each in (trunk.credentials, trunk.registration) if each is not None]
 
 
 def tls_peers(

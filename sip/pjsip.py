@@ -52,10 +52,12 @@ class Native(Protocol):
     def gate_replace(
         self,
         sources: list[tuple[int, int, int]],
-        draining: bool,
-        drop_unknown: bool,
-        max_legs: int,
+        trunks: list[tuple[int, int, float, float, bool, bool]],
+        policy: tuple[bool, bool, bool, int, tuple[float, float]],
         /,
+    ) -> None: ...
+    def digest_replace(
+        self, realm: str, credentials: list[tuple[str, str, str, int, bool]], /
     ) -> None: ...
     def gate_counters(self) -> dict[str, int]: ...
     def rtp_replace(self, networks: list[tuple[int, int, int]], /) -> None: ...

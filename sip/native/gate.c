@@ -7,6 +7,7 @@
  */
 #include "native.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +23,26 @@
 
 static const char allow[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY";
 
+/* Answers to one address outside every trunk; beyond it, silence: a scanner learns nothing from more. */
+static const struct sh_rate stranger_rate = {.per_second = 5, .burst = 10};
+
+/* Challenges to one address; whoever answers one rightly begins anew. Enough for a PBX that sets up all
+ * its calls at once, and few for who guesses passwords. */
+static const struct sh_rate challenge_rate = {.per_second = 20, .burst = 100};
+
+/* Programs that nobody calls with; they get no answer, by which they would know that somebody is here. */
+static const char *const scanners[] = {"friendly-scanner", "sipvicious", "sundayddr", "sipcli",
+                                       "sip-scan",         "pplsip",     "VaxSIPUserAgent"};
+
 enum counter {
     ADMITTED,
+    CHALLENGED,
     REFUSED_SOURCE,
+    REFUSED_SCANNER,
+    REFUSED_CREDENTIALS,
+    REFUSED_RATE,
+    REFUSED_TRUNK_LIMIT,
+    REFUSED_UNENCRYPTED,
     REFUSED_SHAPE,
     REFUSED_METHOD,
     REFUSED_DRAINING,
@@ -33,26 +51,40 @@ enum counter {
     COUNTERS
 };
 static const char *const counter_names[COUNTERS] = {
-    "admitted",         "refused_source", "refused_shape",   "refused_method",
-    "refused_draining", "refused_limit",  "refused_transfer"};
+    "admitted",
+    "challenged",
+    "refused_source",
+    "refused_scanner",
+    "refused_credentials",
+    "refused_rate",
+    "refused_trunk_limit",
+    "refused_unencrypted",
+    "refused_shape",
+    "refused_method",
+    "refused_draining",
+    "refused_limit",
+    "refused_transfer"};
 static uint64_t counters[COUNTERS];
 
-static struct sh_source *sources;
-static unsigned source_count;
-static struct sh_gate_policy policy;
+static struct sh_gate_tables tables;
+static struct sh_bucket trunk_buckets[PJSUA_MAX_ACC];
+static struct sh_rate_table source_buckets, stranger_buckets, challenge_buckets;
 static pjsip_endpoint *endpoint;
+
+static uint32_t address_of(const pjsip_rx_data *rdata)
+{
+    return pj_ntohl(rdata->pkt_info.src_addr.ipv4.sin_addr.s_addr);
+}
 
 static const struct sh_source *find_source(const pjsip_rx_data *rdata)
 {
-    const pj_sockaddr *from = &rdata->pkt_info.src_addr;
-    uint32_t address;
+    uint32_t address = address_of(rdata);
 
-    if (from->addr.sa_family != pj_AF_INET())
+    if (rdata->pkt_info.src_addr.addr.sa_family != pj_AF_INET())
         return NULL;
-    address = pj_ntohl(from->ipv4.sin_addr.s_addr);
-    for (unsigned i = 0; i < source_count; i++) /* most specific first: see gate_replace's caller */
-        if ((address & sources[i].mask) == sources[i].network)
-            return &sources[i];
+    for (unsigned i = 0; i < tables.source_count; i++)
+        if ((address & tables.sources[i].mask) == tables.sources[i].network)
+            return &tables.sources[i];
     return NULL;
 }
 
@@ -132,6 +164,33 @@ static pj_bool_t in_dialog(const pjsip_rx_data *rdata)
     return rdata->msg_info.to && rdata->msg_info.to->tag.slen > 0;
 }
 
+static bool is_scanner(const pjsip_rx_data *rdata)
+{
+    static const pj_str_t name = {"User-Agent", 10};
+    const pjsip_generic_string_hdr *agent =
+        pjsip_msg_find_hdr_by_name(rdata->msg_info.msg, &name, NULL);
+
+    for (size_t i = 0; agent && i < PJ_ARRAY_SIZE(scanners); i++) {
+        pj_str_t scanner = pj_str((char *)scanners[i]);
+
+        if (pj_stristr(&agent->hvalue, &scanner))
+            return true;
+    }
+    return false;
+}
+
+static bool is_of_invite(const pjsip_rx_data *rdata)
+{
+    switch (rdata->msg_info.msg->line.req.method.id) {
+    case PJSIP_INVITE_METHOD:
+    case PJSIP_ACK_METHOD:
+    case PJSIP_CANCEL_METHOD:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static pj_bool_t outer(pjsip_rx_data *rdata)
 {
     if (!shape_is_sound(rdata->msg_info.msg_buf, rdata->msg_info.len)) {
@@ -140,8 +199,16 @@ static pj_bool_t outer(pjsip_rx_data *rdata)
     }
     if (in_dialog(rdata) || find_source(rdata))
         return PJ_FALSE;
-    if (policy.drop_unknown)
+    if (is_scanner(rdata)) {
+        counters[REFUSED_SCANNER]++;
+        return PJ_TRUE;
+    }
+    if (tables.policy.strangers_may_answer && is_of_invite(rdata))
+        return PJ_FALSE; /* a trunk is known by its digest: the inner module challenges */
+    if (tables.policy.drop_unknown)
         counters[REFUSED_SOURCE]++;
+    else if (!sh_rate_take_for(&stranger_buckets, address_of(rdata), stranger_rate, sh_now()))
+        counters[REFUSED_RATE]++;
     else
         refuse(rdata, REFUSED_SOURCE, PJSIP_SC_FORBIDDEN, "Unknown source", NULL, NULL);
     return PJ_TRUE;
@@ -159,32 +226,135 @@ static pj_bool_t method_is(const pjsip_rx_data *rdata, const char *name)
     return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, name) == 0;
 }
 
+static pj_bool_t refuse_for(pjsip_rx_data *rdata, enum counter counter, const char *reason,
+                            int seconds)
+{
+    char text[8];
+
+    snprintf(text, sizeof text, "%d", seconds);
+    refuse(rdata, counter, PJSIP_SC_SERVICE_UNAVAILABLE, reason, "Retry-After", text);
+    return PJ_TRUE;
+}
+
 static pj_bool_t refuse_busy(pjsip_rx_data *rdata, enum counter counter, const char *reason)
 {
-    char seconds[8];
+    return refuse_for(rdata, counter, reason, RETRY_AFTER);
+}
 
-    snprintf(seconds, sizeof seconds, "%d", RETRY_AFTER);
-    refuse(rdata, counter, PJSIP_SC_SERVICE_UNAVAILABLE, reason, "Retry-After", seconds);
-    return PJ_TRUE;
+static int inner_id(void);
+
+static const struct sh_trunk *find_trunk(pjsua_acc_id account)
+{
+    for (unsigned i = 0; i < tables.trunk_count; i++)
+        if (tables.trunks[i].account == account)
+            return &tables.trunks[i];
+    return NULL;
+}
+
+/* Legs of a trunk, both ways; one whose BYE a dead peer does not answer is none any more. */
+static unsigned legs_of(pjsua_acc_id account)
+{
+    unsigned legs = 0;
+
+    for (unsigned i = 0; i < pjsua_var.ua_cfg.max_calls; i++) {
+        const pjsua_call *call = &pjsua_var.calls[i];
+
+        legs += call->inv && call->acc_id == account && !call->hanging_up;
+    }
+    return legs;
+}
+
+static void challenge(pjsip_rx_data *rdata, bool stale)
+{
+    pjsip_hdr headers;
+
+    counters[CHALLENGED]++;
+    pj_list_init(&headers);
+    sh_digest_challenge(rdata, stale, &headers);
+    pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_UNAUTHORIZED, NULL, &headers, NULL);
+}
+
+/* Whether the caller is who the trunk's digest says; the account of the trunk, by then. */
+static bool authenticate(pjsip_rx_data *rdata, pjsua_acc_id *account)
+{
+    if (!sh_rate_take_for(&challenge_buckets, address_of(rdata), challenge_rate, sh_now())) {
+        counters[REFUSED_RATE]++;
+        return false; /* and no answer */
+    }
+    switch (sh_digest_judge(rdata, *account, account)) {
+    case SH_DIGEST_RIGHT:
+        sh_rate_forget(&challenge_buckets, address_of(rdata));
+        return true;
+    case SH_DIGEST_MISSING:
+        challenge(rdata, false);
+        return false;
+    case SH_DIGEST_STALE:
+        challenge(rdata, true);
+        return false;
+    case SH_DIGEST_WRONG:
+        break;
+    }
+    refuse(rdata, REFUSED_CREDENTIALS, PJSIP_SC_FORBIDDEN, NULL, NULL, NULL);
+    return false;
+}
+
+static bool offers_encryption(const pjsip_rx_data *rdata)
+{
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    const pj_str_t secure = {"RTP/SAVP", 8};
+    pj_str_t text;
+
+    if (!body || !body->data)
+        return true; /* an INVITE without an offer: ours will be encrypted */
+    text.ptr = body->data;
+    text.slen = body->len;
+    return pj_strstr(&text, &secure) != NULL;
+}
+
+static pj_bool_t inner_invite(pjsip_rx_data *rdata)
+{
+    const struct sh_source *source = find_source(rdata);
+    pjsua_acc_id account = source ? source->account : PJSUA_INVALID_ID;
+    const struct sh_trunk *trunk = find_trunk(account);
+
+    if (tables.policy.draining)
+        return refuse_busy(rdata, REFUSED_DRAINING, "Draining");
+    if (source && !sh_rate_take_for(&source_buckets, address_of(rdata), tables.policy.per_source,
+                                    sh_now()))
+        return refuse_for(rdata, REFUSED_RATE, "Too many calls at once", 1);
+    if (pjsua_call_get_count() >= tables.policy.max_legs)
+        return refuse_busy(rdata, REFUSED_LIMIT, "Too many calls");
+    if (has_header(rdata, "Replaces")) {
+        refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_FORBIDDEN, "Replaces is not allowed here", NULL,
+               NULL);
+        return PJ_TRUE;
+    }
+    if (!source || (trunk && trunk->digest)) {
+        if (!authenticate(rdata, &account))
+            return PJ_TRUE;
+        trunk = find_trunk(account);
+    }
+    if (trunk && trunk->encrypted && !offers_encryption(rdata)) {
+        refuse(rdata, REFUSED_UNENCRYPTED, PJSIP_SC_NOT_ACCEPTABLE_HERE, "SRTP is required", NULL,
+               NULL);
+        return PJ_TRUE;
+    }
+    if (trunk && trunk->max_calls && legs_of(account) >= trunk->max_calls)
+        return refuse_busy(rdata, REFUSED_TRUNK_LIMIT, "Too many calls of this trunk");
+    if (trunk && !sh_rate_take(&trunk_buckets[account], trunk->rate, sh_now()))
+        return refuse_for(rdata, REFUSED_RATE, "Too many calls of this trunk at once", 1);
+    rdata->endpt_info.mod_data[inner_id()] = (void *)(intptr_t)(account + 1);
+    counters[ADMITTED]++;
+    return PJ_FALSE;
 }
 
 static pj_bool_t inner_new_request(pjsip_rx_data *rdata)
 {
     switch (rdata->msg_info.msg->line.req.method.id) {
     case PJSIP_INVITE_METHOD:
-        if (policy.draining)
-            return refuse_busy(rdata, REFUSED_DRAINING, "Draining");
-        if (pjsua_call_get_count() >= policy.max_legs)
-            return refuse_busy(rdata, REFUSED_LIMIT, "Too many calls");
-        if (has_header(rdata, "Replaces")) {
-            refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_FORBIDDEN, "Replaces is not allowed here",
-                   NULL, NULL);
-            return PJ_TRUE;
-        }
-        counters[ADMITTED]++;
-        return PJ_FALSE;
+        return inner_invite(rdata);
     case PJSIP_OPTIONS_METHOD:
-        if (policy.draining)
+        if (tables.policy.draining)
             return refuse_busy(rdata, REFUSED_DRAINING, "Draining");
         answer_ok(rdata);
         return PJ_TRUE;
@@ -266,14 +436,19 @@ static pjsip_module inner_module = {
     .on_rx_request = inner,
 };
 
-/* The account, and with it the credentials and the trunk, follows the source address. PJSIP asks
- * this right before it opens the call's RTP sockets. */
-static void account_for_source(const pjsip_rx_data *rdata, pjsua_acc_id *account)
+static int inner_id(void)
 {
-    const struct sh_source *source = find_source(rdata);
+    return inner_module.id;
+}
 
-    if (source)
-        *account = source->account;
+/* The account, and with it the trunk, is the one that the call was admitted for. PJSIP asks this right
+ * before it opens the call's RTP sockets. */
+static void account_as_admitted(const pjsip_rx_data *rdata, pjsua_acc_id *account)
+{
+    intptr_t admitted = (intptr_t)rdata->endpt_info.mod_data[inner_module.id];
+
+    if (admitted)
+        *account = (pjsua_acc_id)(admitted - 1);
     sh_rtp_port_choose(*account);
 }
 
@@ -282,25 +457,41 @@ pj_status_t sh_gate_register(pjsip_endpoint *endpt)
     pj_status_t status;
 
     endpoint = endpt;
-    pjsua_var.ua_cfg.cb.on_acc_find_for_incoming = account_for_source;
+    memset(trunk_buckets, 0, sizeof trunk_buckets);
+    sh_rate_forget_all(&source_buckets);
+    sh_rate_forget_all(&stranger_buckets);
+    sh_rate_forget_all(&challenge_buckets);
+    pjsua_var.ua_cfg.cb.on_acc_find_for_incoming = account_as_admitted;
     status = pjsip_endpt_register_module(endpt, &outer_module);
     if (status == PJ_SUCCESS)
         status = pjsip_endpt_register_module(endpt, &inner_module);
     return status;
 }
 
-pj_status_t sh_gate_replace(const struct sh_source *new_sources, unsigned count,
-                            const struct sh_gate_policy *new_policy)
+static void *copy_of(const void *rows, size_t size)
 {
-    struct sh_source *copy = malloc((count ? count : 1) * sizeof *copy);
+    void *copy = malloc(size ? size : 1);
 
-    if (!copy)
+    if (copy)
+        memcpy(copy, rows, size);
+    return copy;
+}
+
+/* All at once, so that no request meets half of two configurations. Buckets stay as full as they are. */
+pj_status_t sh_gate_replace(const struct sh_gate_tables *from)
+{
+    struct sh_gate_tables fresh = *from;
+
+    fresh.sources = copy_of(from->sources, from->source_count * sizeof *from->sources);
+    fresh.trunks = copy_of(from->trunks, from->trunk_count * sizeof *from->trunks);
+    if (!fresh.sources || !fresh.trunks) {
+        free(fresh.sources);
+        free(fresh.trunks);
         return PJ_ENOMEM;
-    memcpy(copy, new_sources, count * sizeof *copy);
-    free(sources);
-    sources = copy;
-    source_count = count;
-    policy = *new_policy;
+    }
+    free(tables.sources);
+    free(tables.trunks);
+    tables = fresh;
     return PJ_SUCCESS;
 }
 

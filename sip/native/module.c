@@ -129,59 +129,102 @@ static PyObject *events_dropped(PyObject *self, PyObject *unused)
     return PyLong_FromUnsignedLongLong(sh_events_dropped());
 }
 
-/* [(network, mask, account), …] as C; NULL: an exception is set. The caller frees it with PyMem_Free. */
-static struct sh_source *as_sources(PyObject *list, unsigned *count)
+/* A list of tuples as C; NULL: an exception is set. The caller frees it with PyMem_Free. */
+static void *rows_of(PyObject *list, size_t size, int (*fill)(PyObject *tuple, void *row))
 {
-    Py_ssize_t length = PyList_GET_SIZE(list);
-    struct sh_source *sources = PyMem_Calloc((size_t)length + 1, sizeof *sources);
+    Py_ssize_t count = PyList_GET_SIZE(list);
+    char *rows = PyMem_Calloc((size_t)count + 1, size);
 
-    if (!sources)
-        return (struct sh_source *)PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < length; i++) {
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "IIi", &sources[i].network,
-                              &sources[i].mask, &sources[i].account)) {
-            PyMem_Free(sources);
+    if (!rows)
+        return PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!fill(PyList_GET_ITEM(list, i), rows + (size_t)i * size)) {
+            PyMem_Free(rows);
             return NULL;
         }
     }
-    *count = (unsigned)length;
-    return sources;
+    return rows;
+}
+
+static int fill_source(PyObject *tuple, void *row)
+{
+    struct sh_source *source = row;
+
+    return PyArg_ParseTuple(tuple, "IIi", &source->network, &source->mask, &source->account);
+}
+
+static int fill_trunk(PyObject *tuple, void *row)
+{
+    struct sh_trunk *trunk = row;
+
+    return PyArg_ParseTuple(tuple, "iIddpp", &trunk->account, &trunk->max_calls,
+                            &trunk->rate.per_second, &trunk->rate.burst, &trunk->digest,
+                            &trunk->encrypted);
+}
+
+static int fill_credential(PyObject *tuple, void *row)
+{
+    struct sh_credential *credential = row;
+
+    return PyArg_ParseTuple(tuple, "sssip", &credential->username, &credential->md5,
+                            &credential->sha256, &credential->account, &credential->from_anywhere);
 }
 
 static PyObject *gate_replace(PyObject *self, PyObject *args)
 {
+    struct sh_gate_tables tables = {0};
+    struct sh_gate_policy *policy = &tables.policy;
+    PyObject *sources, *trunks;
+    pj_status_t status = PJ_ENOMEM;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "O!O!(pppI(dd))", &PyList_Type, &sources, &PyList_Type, &trunks,
+                          &policy->draining, &policy->drop_unknown, &policy->strangers_may_answer,
+                          &policy->max_legs, &policy->per_source.per_second,
+                          &policy->per_source.burst))
+        return NULL;
+    tables.source_count = (unsigned)PyList_GET_SIZE(sources);
+    tables.trunk_count = (unsigned)PyList_GET_SIZE(trunks);
+    tables.sources = rows_of(sources, sizeof *tables.sources, fill_source);
+    tables.trunks = tables.sources ? rows_of(trunks, sizeof *tables.trunks, fill_trunk) : NULL;
+    if (tables.trunks)
+        status = sh_gate_replace(&tables);
+    PyMem_Free(tables.sources);
+    PyMem_Free(tables.trunks);
+    return PyErr_Occurred() ? NULL : none_or_raise(status, "replacing the gate's tables");
+}
+
+static PyObject *digest_replace(PyObject *self, PyObject *args)
+{
+    struct sh_credential *credentials;
     PyObject *list;
-    struct sh_gate_policy policy;
-    struct sh_source *sources;
-    unsigned count;
+    const char *realm;
     pj_status_t status;
 
     (void)self;
-    if (!PyArg_ParseTuple(args, "O!ppI", &PyList_Type, &list, &policy.draining,
-                          &policy.drop_unknown, &policy.max_legs))
+    if (!PyArg_ParseTuple(args, "sO!", &realm, &PyList_Type, &list))
         return NULL;
-    sources = as_sources(list, &count);
-    if (!sources)
+    credentials = rows_of(list, sizeof *credentials, fill_credential);
+    if (!credentials)
         return NULL;
-    status = sh_gate_replace(sources, count, &policy);
-    PyMem_Free(sources);
-    return none_or_raise(status, "replacing the gate's table");
+    status = sh_digest_replace(realm, credentials, (unsigned)PyList_GET_SIZE(list));
+    PyMem_Free(credentials);
+    return none_or_raise(status, "replacing the digest credentials");
 }
 
 static PyObject *rtp_replace(PyObject *self, PyObject *args)
 {
     PyObject *list;
     struct sh_source *sources;
-    unsigned count;
     pj_status_t status;
 
     (void)self;
     if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &list))
         return NULL;
-    sources = as_sources(list, &count);
+    sources = rows_of(list, sizeof *sources, fill_source);
     if (!sources)
         return NULL;
-    status = sh_rtp_replace(sources, count);
+    status = sh_rtp_replace(sources, (unsigned)PyList_GET_SIZE(list));
     PyMem_Free(sources);
     return none_or_raise(status, "replacing the networks of audio");
 }
@@ -228,27 +271,27 @@ static PyObject *resolve_stop(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-static PyObject *tls_replace(PyObject *self, PyObject *list)
+static int fill_tls_peer(PyObject *tuple, void *row)
 {
+    struct sh_tls_peer *peer = row;
+
+    return PyArg_ParseTuple(tuple, "ssssp", &peer->host, &peer->address, &peer->name,
+                            &peer->authorities, &peer->verify);
+}
+
+static PyObject *tls_replace(PyObject *self, PyObject *args)
+{
+    PyObject *list;
     struct sh_tls_peer *peers;
-    Py_ssize_t count;
     pj_status_t status;
 
     (void)self;
-    if (!PyList_Check(list))
-        return PyErr_Format(PyExc_TypeError, "a list of peers");
-    count = PyList_GET_SIZE(list);
-    peers = PyMem_Calloc((size_t)count + 1, sizeof *peers);
+    if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &list))
+        return NULL;
+    peers = rows_of(list, sizeof *peers, fill_tls_peer);
     if (!peers)
-        return PyErr_NoMemory();
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "ssssp", &peers[i].host, &peers[i].address,
-                              &peers[i].name, &peers[i].authorities, &peers[i].verify)) {
-            PyMem_Free(peers);
-            return NULL;
-        }
-    }
-    status = sh_tls_replace(peers, (unsigned)count);
+        return NULL;
+    status = sh_tls_replace(peers, (unsigned)PyList_GET_SIZE(list));
     PyMem_Free(peers);
     return none_or_raise(status, "reading the TLS authorities");
 }
@@ -615,7 +658,11 @@ static PyMethodDef methods[] = {
      "[(kind, monotonic seconds, Call-ID, number, extra, text, text)] since the last call"},
     {"events_dropped", events_dropped, METH_NOARGS, "Events lost to a full queue."},
     {"gate_replace", gate_replace, METH_VARARGS,
-     "([(network, mask, account)] most specific first, draining, drop_unknown, max_legs)"},
+     "([(network, mask, account)] most specific first,"
+     " [(account, max_calls, per_second, burst, digest, encrypted)],"
+     " (draining, drop_unknown, strangers_may_answer, max_legs, (per_second, burst)))"},
+    {"digest_replace", digest_replace, METH_VARARGS,
+     "(realm, [(username, MD5, SHA-256, account, from_anywhere)])"},
     {"gate_counters", gate_counters, METH_NOARGS, "{reason: requests}"},
     {"rtp_replace", rtp_replace, METH_VARARGS,
      "([(network, mask, account)]) that may send audio besides the SDP's host"},
@@ -623,7 +670,7 @@ static PyMethodDef methods[] = {
     {"rtp_counters", rtp_counters, METH_NOARGS, "(packets of strangers, sources found elsewhere)"},
     {"resolved", resolved, METH_VARARGS, "(number of the question, address; empty: none)"},
     {"resolve_stop", resolve_stop, METH_NOARGS, "Answer what is still asked; before libDestroy."},
-    {"tls_replace", tls_replace, METH_O,
+    {"tls_replace", tls_replace, METH_VARARGS,
      "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
     {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},

@@ -4,6 +4,8 @@
  *   events.c      what happened on the SIP side, queued for Python
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   gate.c        who may send us what, decided before a call object exists
+ *   digest.c      challenges those who call, and judges their answers
+ *   rate.c        token buckets
  *   resolve.c     host names, looked up by the loop
  *   tls.c         whether a TLS peer is who it should be
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
@@ -83,15 +85,61 @@ struct sh_source {
     uint32_t mask;
     pjsua_acc_id account;
 };
+struct sh_rate {
+    double per_second; /* 0: no limit */
+    double burst;
+};
+struct sh_trunk {
+    pjsua_acc_id account;
+    unsigned max_calls; /* 0: no limit of its own */
+    struct sh_rate rate;
+    pj_bool_t digest;       /* its calls are challenged */
+    pj_bool_t encrypted;    /* its audio must be */
+};
 struct sh_gate_policy {
     pj_bool_t draining;
     pj_bool_t drop_unknown;
+    pj_bool_t strangers_may_answer; /* to a challenge: some trunk is known by its digest alone */
     unsigned max_legs;
+    struct sh_rate per_source;
 };
-pj_status_t sh_gate_replace(const struct sh_source *sources, unsigned count,
-                            const struct sh_gate_policy *policy);
+struct sh_gate_tables {
+    struct sh_source *sources; /* most specific first */
+    struct sh_trunk *trunks;
+    unsigned source_count, trunk_count;
+    struct sh_gate_policy policy;
+};
+pj_status_t sh_gate_replace(const struct sh_gate_tables *tables);
 PyObject *sh_gate_counters(void);
 bool sh_gate_is_account(const pjsip_rx_data *rdata, pjsua_acc_id account);
+
+/* digest.c */
+struct sh_credential {
+    const char *username, *md5, *sha256; /* H(username:realm:password), RFC 7616 section 3.4.2 */
+    pjsua_acc_id account;
+    pj_bool_t from_anywhere; /* the username selects the trunk, whatever the source */
+};
+enum sh_digest_verdict { SH_DIGEST_RIGHT, SH_DIGEST_MISSING, SH_DIGEST_STALE, SH_DIGEST_WRONG };
+pj_status_t sh_digest_replace(const char *realm, const struct sh_credential *list, unsigned count);
+enum sh_digest_verdict sh_digest_judge(const pjsip_rx_data *rdata, pjsua_acc_id account,
+                                       pjsua_acc_id *authenticated);
+void sh_digest_challenge(const pjsip_rx_data *rdata, bool stale, pjsip_hdr *headers);
+
+/* rate.c */
+struct sh_bucket {
+    double tokens, at; /* at: monotonic seconds; 0: never used, and full */
+};
+struct sh_address_bucket {
+    uint32_t address;
+    struct sh_bucket bucket;
+};
+struct sh_rate_table {
+    struct sh_address_bucket *rows;
+};
+bool sh_rate_take(struct sh_bucket *bucket, struct sh_rate rate, double now);
+void sh_rate_forget(struct sh_rate_table *table, uint32_t address);
+void sh_rate_forget_all(struct sh_rate_table *table);
+bool sh_rate_take_for(struct sh_rate_table *table, uint32_t address, struct sh_rate rate, double now);
 
 /* resolve.c */
 pj_status_t sh_resolve_register(pjsip_endpoint *endpt);

@@ -6,106 +6,22 @@ The peer is a bare UDP socket: most of these requests no well-behaved user agent
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import cast
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from config.settings import Settings
+from config.targets import Reach, Target
 from sip.agent import SipAgent
+from sip.errors import DestinationBlocked
 from sip.leg import Leg
-from sip.message import Message
 from tests.peers import network
+from tests.peers.datagram import GATEWAY, LIMIT, SDP, Peer, Socket
 
-GATEWAY, TRUNK, STRANGER = "127.0.0.1", "127.0.0.2", "127.0.0.9"
-LIMIT = 5.0
-
-SDP = (
-    "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"
-    "m=audio 40000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-)
-
-
-class Socket(asyncio.DatagramProtocol):
-    """Sends SIP as text and keeps what comes back."""
-
-    def __init__(self) -> None:
-        self.received: asyncio.Queue[Message] = asyncio.Queue()
-        self.transport: asyncio.DatagramTransport | None = None
-        self._closed = asyncio.Event()
-
-    async def close(self) -> None:
-        assert self.transport is not None
-        self.transport.close()
-        await self._closed.wait()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._closed.set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.received.put_nowait(Message(data.decode()))
-
-    async def final(self, method: str) -> Message:
-        """The next final response to a request of this method."""
-        async with asyncio.timeout(LIMIT):
-            while True:
-                message = await self.received.get()
-                if message.method == method and (message.status or 0) >= 200:
-                    return message
-
-    async def request(self, method: str) -> Message:
-        """The next request of this method."""
-        async with asyncio.timeout(LIMIT):
-            while True:
-                message = await self.received.get()
-                if message.status is None and message.method == method:
-                    return message
-
-
-@dataclass
-class Peer:
-    """One source address with a dialog's worth of identifiers."""
-
-    socket: Socket
-    address: str
-    port: int
-    gateway_port: int
-    call_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    cseq: int = 0
-    to_tag: str = ""
-
-    def send(self, method: str, *headers: str, body: str = "", to: str = "100") -> None:
-        self.cseq += 1
-        tag = f";tag={self.to_tag}" if self.to_tag else ""
-        lines = [
-            f"{method} sip:{to}@{GATEWAY}:{self.gateway_port} SIP/2.0",
-            f"Via: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK{secrets.token_hex(8)}",
-            "Max-Forwards: 70",
-            f"From: <sip:peer@{self.address}>;tag=here",
-            f"To: <sip:{to}@{GATEWAY}>{tag}",
-            f"Call-ID: {self.call_id}",
-            f"CSeq: {self.cseq} {method}",
-            f"Contact: <sip:peer@{self.address}:{self.port}>",
-            *headers,
-            f"Content-Length: {len(body)}",
-        ]
-        assert self.socket.transport is not None
-        self.socket.transport.sendto(
-            ("\r\n".join(lines) + "\r\n\r\n" + body).encode("utf-8", "surrogateescape"),
-            (GATEWAY, self.gateway_port),
-        )
-
-    async def asks(self, method: str, *headers: str, body: str = "") -> Message:
-        self.send(method, *headers, body=body)
-        return await self.socket.final(method)
-
-    async def calls(self, *headers: str) -> Message:
-        return await self.asks("INVITE", "Content-Type: application/sdp", *headers, body=SDP)
+TRUNK, STRANGER = "127.0.0.2", "127.0.0.9"
 
 
 @dataclass
@@ -139,6 +55,20 @@ class Line:
 
 @pytest.fixture
 async def line() -> AsyncIterator[Line]:
+    async with opened({}) as line:
+        yield line
+
+
+@pytest.fixture
+async def limited() -> AsyncIterator[Line]:
+    """Its trunk may begin three calls at once, then one in 100 s, and have one in progress."""
+    rate = {"calls_per_second": 0.01, "burst": 3}
+    async with opened({"limits": {"calls": 1, "rate": rate}}) as line:
+        yield line
+
+
+@asynccontextmanager
+async def opened(trunk: dict[str, Any]) -> AsyncIterator[Line]:
     port = network.free_port(GATEWAY)
     first, last = network.free_udp_range(GATEWAY, 64)
     agent = SipAgent(
@@ -149,16 +79,26 @@ async def line() -> AsyncIterator[Line]:
                     "rtp": {"address": GATEWAY, "first_port": first, "last_port": last},
                     "max_calls": 2,
                 },
-                "trunks": {"trunk": {"sources": [f"{TRUNK}/32"], "routes": [{"flow": "any"}]}},
+                "trunks": {
+                    "trunk": {
+                        "sources": [f"{TRUNK}/32"],
+                        "proxy": f"sip:{TRUNK}",
+                        "routes": [{"flow": "any"}],
+                        **trunk,
+                    }
+                },
+                "allow": ["+4930*", f"sip:one@{STRANGER}"],
             }
         )
     )
     await agent.start()
     line = Line(agent, port, [])
-    yield line
-    await agent.stop()
-    for socket in line.sockets:
-        await socket.close()
+    try:
+        yield line
+    finally:
+        await agent.stop()
+        for socket in line.sockets:
+            await socket.close()
 
 
 class TestWhoMayAsk:
@@ -279,3 +219,43 @@ class TestShape:
         assert refused.status == 513
         assert line.agent.counters().gate_refused_shape == before + 1
         assert (await (await line.peer()).asks("OPTIONS")).status == 200
+
+
+class TestLimits:
+    """How much a trunk, an address and a target may do at once."""
+
+    async def test_a_trunk_over_its_calls_gets_503_with_retry_after(self, limited: Line) -> None:
+        _, leg = await limited.talking()
+        refused = await (await limited.peer()).calls()
+        assert (refused.status, refused.reason) == (503, "Too many calls of this trunk")
+        assert refused.retry_after == 5
+        target = Target(kind=Reach.EXTERNAL, destination="+4930555", trunk="trunk")
+        with pytest.raises(DestinationBlocked, match=r"trunks\.trunk\.limits\.calls"):
+            await limited.agent.dial(target)
+        await leg.hangup({})
+        await limited.talking()
+
+    async def test_a_trunk_that_is_too_fast_gets_503_until_tokens_are_back(
+        self, limited: Line
+    ) -> None:
+        answers = [await (await limited.peer()).calls("Replaces: a;to-tag=1;from-tag=2")]
+        for _ in range(3):
+            peer = await limited.peer()
+            peer.send("INVITE", "Content-Type: application/sdp", body=SDP)
+            async with asyncio.timeout(LIMIT):
+                leg = await anext(limited.agent.inbound())
+            leg.reject(486)
+            answers.append(await peer.socket.final("INVITE"))
+        refused = await (await limited.peer()).calls()
+        assert [each.status for each in answers] == [403, 486, 486, 486]
+        assert (refused.status, refused.retry_after) == (503, 1)
+
+    async def test_a_target_takes_no_more_than_its_calls(self, line: Line) -> None:
+        target = Target(
+            kind=Reach.EXTERNAL, destination=f"sip:one@{STRANGER}", method="invite", max_calls=1
+        )
+        leg = await line.agent.dial(target)
+        with pytest.raises(DestinationBlocked, match="max_calls"):
+            await line.agent.dial(target)
+        leg.release()
+        await leg.wait_ended()
