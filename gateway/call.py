@@ -20,7 +20,7 @@ from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.disposition import disposition
 from ivr.events import NodeEntered
 from ivr.interpreter import Interpreter
-from ivr.ports import CallEnded, PromptSource
+from ivr.ports import BotPort, CallEnded, PromptSource
 from ivr.result import EndReason, FlowResult
 from sip.events import (
     Direction,
@@ -68,7 +68,12 @@ class CallSession:
         configuration: Configuration,
         prompts: PromptSource,
         publish: Callable[[CallEvent], None],
+        bots: BotPort | None = None,
     ) -> None:
+        """
+        Args:
+            bots: who talks to the caller instead of the bots of the configuration.
+        """
         self.leg = leg
         self.direction = DIRECTIONS[leg.info.direction]
         self.timeline = Timeline(leg.id, publish)
@@ -78,6 +83,7 @@ class CallSession:
         self._configuration = configuration
         self._prompts = prompts
         self._publish = publish
+        self._bots = bots
         self._interpreter: Interpreter | None = None
         self._media: dict[str, MediaQuality] = {}
         self._agents: set[str] = set()
@@ -136,7 +142,8 @@ class CallSession:
             flows=self._configuration.flows,
             start=info.flow,
             call=self.leg,
-            bot=BotConversations(
+            bot=self._bots
+            or BotConversations(
                 settings.bots, self.leg, self._prompts.waiting, self.timeline.record
             ),
             prompts=self._prompts,

@@ -9,48 +9,48 @@ import asyncio
 import gc
 import json
 import logging
-import os
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 import uvloop
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from config.configuration import Configuration
 from config.errors import ConfigError, SecretError, SwitchhookConfigError
-from config.loader import load
 from config.settings import Api
 from gateway import report
 from gateway.api import client
 from gateway.api.models import CallDetail, EndedCall, LiveCall, ended_call, timeline_events
+from gateway.command_line import (
+    NOT_FOUND,
+    USAGE,
+    ConfigArgument,
+    ConfigOption,
+    configuration_of,
+    fail,
+    refuse,
+    settings_file,
+    show,
+)
 from gateway.database import default_url
 from gateway.doctor import Verdict, examine
 from gateway.errors import GatewayError
 from gateway.log import Format, configure
 from gateway.records import CallRecord
+from gateway.rehearsal.command import transfer_app
 from gateway.store import AmbiguousId, CallStore, Filter
 from ivr.disposition import Disposition
 from sip.errors import SipError
 
-FAILED = 1
-USAGE = 2
-NOT_FOUND = 3
-
-DEFAULT_CONFIG = Path("switchhook.yaml")
-CONFIG_VARIABLE = "SWITCHHOOK_CONFIG"
 TITLES = ("id", "started (UTC)", "from", "to", "trunk", "duration", "state", "transfers", "path")
-PIPE_WIDTH = 1000
-"""Columns assumed when nobody looks: a pipe or file has no right margin to wrap at."""
 
 _AGES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -64,24 +64,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-
-ConfigArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[CONFIG]",
-        help="The settings file; default: ./switchhook.yaml, then $SWITCHHOOK_CONFIG.",
-        show_default=False,
-    ),
-]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        help="The settings file; default: ./switchhook.yaml, then $SWITCHHOOK_CONFIG.",
-        show_default=False,
-    ),
-]
+app.add_typer(transfer_app, name="transfer")
 
 
 class LogLevel(StrEnum):
@@ -104,26 +87,26 @@ def run(
     ] = LogLevel.INFO,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C; a second one stops it without draining."""
-    configuration = _load(config)
+    configuration = configuration_of(config)
     level = logging.getLevelNamesMapping()[log_level.upper()]
     configure(level, log_format)
     try:
         uvloop.run(_gateway(configuration, level))
     except ConfigError as error:  # prompts that cannot be spoken or read
-        _refuse(error)
+        refuse(error)
     except (GatewayError, SipError, SwitchhookConfigError) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @config_app.command("check")
 def check(config: ConfigArgument = None) -> None:
     """Check the settings, every flow and every recording, and say what is wrong where."""
-    configuration = _load(config)
+    configuration = configuration_of(config)
     # The audio libraries load here alone.
     from ivr.prompts.check import check_recordings  # noqa: PLC0415
 
     if problems := check_recordings(configuration):
-        _refuse(ConfigError(problems))
+        refuse(ConfigError(problems))
     typer.echo(f"{configuration.path}: ok; flows: {', '.join(sorted(configuration.flows))}")
 
 
@@ -140,7 +123,7 @@ def calls(
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
 ) -> None:
     """List calls: those in progress where the gateway runs, then finished ones, newest first."""
-    configuration = _load(config)
+    configuration = configuration_of(config)
     began = _since(since)
     live = [] if disposition else _ask_gateway(configuration, client.live_calls) or []
     found = asyncio.run(_list(configuration, Filter(disposition, None, began, limit)))
@@ -148,7 +131,7 @@ def calls(
     if as_json:
         typer.echo(json.dumps([call.model_dump(mode="json") for call in listed], indent=2))
     else:
-        _show(_table(listed))
+        show(_table(listed))
 
 
 @app.command()
@@ -160,12 +143,12 @@ def call(
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
     """Show a call: its facts, its transfers with evidence, its timeline and its SIP ladder."""
-    configuration = _load(config)
+    configuration = configuration_of(config)
     found = asyncio.run(_fetch(configuration, call_id)) or _ask_gateway(
         configuration, lambda api: client.live_call(api, call_id)
     )
     if found is None:
-        _fail(f"no call begins with {call_id}", NOT_FOUND)
+        fail(f"no call begins with {call_id}", NOT_FOUND)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
     elif timeline or ladder:
@@ -180,12 +163,12 @@ def call(
 @app.command()
 def doctor(config: ConfigArgument = None) -> None:
     """Examine this machine: engine, speech, database, limits, clock. Exits 1 where it is unfit."""
-    findings = examine(_load(config).settings if _path(config) else None)
+    findings = examine(configuration_of(config).settings if settings_file(config) else None)
     for finding in findings:
         typer.echo(f"{finding.verdict.value:<8} {finding.subject:<14} {finding.detail}")
     unfit = [finding for finding in findings if finding.verdict is Verdict.UNFIT]
     if unfit:
-        _fail("unfit: " + ", ".join(dict.fromkeys(finding.subject for finding in unfit)))
+        fail("unfit: " + ", ".join(dict.fromkeys(finding.subject for finding in unfit)))
 
 
 @app.command()
@@ -226,40 +209,6 @@ async def _gateway(configuration: Configuration, log_level: int) -> None:
     await gateway.run()
 
 
-def _path(given: Path | None) -> Path | None:
-    """The settings file: the given one, ./switchhook.yaml, or the environment's."""
-    if given is not None:
-        return given
-    if DEFAULT_CONFIG.exists():
-        return DEFAULT_CONFIG
-    named = os.environ.get(CONFIG_VARIABLE)
-    return Path(named) if named else None
-
-
-def _load(given: Path | None) -> Configuration:
-    path = _path(given)
-    if path is None:
-        _fail(
-            f"no configuration: name one, put {DEFAULT_CONFIG} here, or set ${CONFIG_VARIABLE}",
-            USAGE,
-        )
-    try:
-        return load(path)
-    except ConfigError as error:
-        _refuse(error)
-
-
-def _refuse(error: ConfigError) -> NoReturn:
-    for problem in error.problems:
-        typer.echo(str(problem), err=True)
-    _fail(f"mistakes in the configuration: {len(error.problems)}", USAGE)
-
-
-def _fail(message: str, code: int = FAILED) -> NoReturn:
-    typer.echo(f"switchhook: {message}", err=True)
-    raise typer.Exit(code)
-
-
 def _since(text: str | None) -> float | None:
     """POSIX seconds of an ISO 8601 time (local, where it has no offset), or of an age."""
     if text is None:
@@ -269,7 +218,7 @@ def _since(text: str | None) -> float | None:
     try:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
-        _fail(f"--since {text}: write 2026-08-01, 2026-08-01T14:30 or an age such as 2h", USAGE)
+        fail(f"--since {text}: write 2026-08-01, 2026-08-01T14:30 or an age such as 2h", USAGE)
 
 
 Answer = TypeVar("Answer")
@@ -304,7 +253,7 @@ async def _records(configuration: Configuration) -> AsyncIterator[CallStore | No
     try:
         store = CallStore(settings.database or default_url(settings.data))
     except GatewayError as error:
-        _fail(str(error))
+        fail(str(error))
     if store.file is not None and not store.file.exists():
         yield None
         return
@@ -312,7 +261,7 @@ async def _records(configuration: Configuration) -> AsyncIterator[CallStore | No
         await store.open()
         yield store
     except (GatewayError, AmbiguousId) as error:
-        _fail(str(error))
+        fail(str(error))
     finally:
         await store.close()
 
@@ -338,8 +287,3 @@ def _cells(one: LiveCall | EndedCall) -> tuple[str, ...]:
     started = one.started_at.strftime("%Y-%m-%d %H:%M:%S")
     called = (one.caller, one.number, one.trunk)
     return (one.id, started, *called, f"{seconds:.1f} s", state, transfers, path)
-
-
-def _show(table: Table) -> None:
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else PIPE_WIDTH).print(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway import ladder
@@ -55,7 +55,12 @@ def timeline(rows: Sequence[TimelineEvent]) -> str:
 
 def sip_ladder(rows: Sequence[TimelineEvent]) -> str:
     """The SIP messages of a timeline as a picture."""
-    return ladder.draw(ladder.arrows([row.model_dump() for row in rows]))
+    return sip_ladder_of(row.model_dump() for row in rows)
+
+
+def sip_ladder_of(rows: Iterable[Mapping[str, object]]) -> str:
+    """The same, of rows as `CallEvent.as_dict` gives them."""
+    return ladder.draw(ladder.arrows(rows))
 
 
 def everything(call: CallDetail) -> str:

@@ -134,6 +134,12 @@ class SipAgent:
         """All live legs by id."""
         return MappingProxyType(self._legs)
 
+    @property
+    def listening(self) -> str:
+        """`address:port` of the first transport, once it has started."""
+        listen = self._engine.listening[0]
+        return f"{listen.address}:{listen.port}"
+
     async def start(self) -> None:
         """Bind, register, and let calls in.
 
@@ -159,6 +165,13 @@ class SipAgent:
         """Callers' legs, unanswered, each with the flow its route selected."""
         while True:
             yield await self._arrived.get()
+
+    def give_up_after(self, seconds: float) -> None:
+        """Wait so long for a response, not the 32 s of RFC 3261's Timers B and F: for rehearsals.
+
+        Call it after `start`.
+        """
+        native.give_up_after(round(seconds * 1000))
 
     async def drain(self) -> None:
         """Answer new INVITEs and OPTIONS with 503 from now on; calls in progress go on."""
@@ -219,8 +232,7 @@ class SipAgent:
         return addresses
 
     def _open_accounts(self, addresses: Mapping[str, str]) -> None:
-        listen = self._engine.listening[0]
-        host = f"{listen.address}:{listen.port}"
+        host = self.listening
         rtp = self._settings.sip.rtp
         accounts: dict[str, int] = {}
         audio = []
@@ -508,9 +520,8 @@ class SipAgent:
         parameters = call_parameters()
         add_headers(parameters.txOption, headers.items())
         if from_user and not (trunk and trunk.registration):
-            listen = self._engine.listening[0]
             anonymous = from_user == ANONYMOUS
-            own = f"<sip:{from_user}@{listen.address}:{listen.port}>"
+            own = f"<sip:{from_user}@{self.listening}>"
             parameters.txOption.localUri = ANONYMOUS_FROM if anonymous else own
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0

@@ -229,10 +229,10 @@ def _notified(code: int) -> Case:
     )
 
 
-def _refused_at_once(code: int, *headers: str, name: str = "") -> Case:
+def _refused_at_once(code: int, *headers: str, name: str = "", what: str = "") -> Case:
     return Case(
         name or f"refer-{code}",
-        f"{code} to the REFER{' with ' + headers[0] if headers else ''}",
+        what or f"{code} {reason(code)} to the REFER",
         "RFC 3515 section 2.4.2",
         Behaviour(refer=(Reply(code, headers=headers, contact=False),)),
         (classify(code, Method.REFER),),
@@ -363,9 +363,16 @@ REFER: dict[str, Case] = _tabled(
     _refused_at_once(403),
     _refused_at_once(481),
     _refused_at_once(501),
-    _refused_at_once(503, "Retry-After: 30", name="refer-503-retry-after"),
+    _refused_at_once(
+        503,
+        "Retry-After: 30",
+        name="refer-503-retry-after",
+        what="503 with Retry-After: 30 to the REFER",
+    ),
     _refused_at_once(603),
-    _refused_at_once(401, CHALLENGE, name="refer-401-loop"),
+    _refused_at_once(
+        401, CHALLENGE, name="refer-401-loop", what="401 to the REFER, whatever the credentials"
+    ),
     _referred(
         "refer-unanswered",
         "no response to the REFER",

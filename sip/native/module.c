@@ -107,6 +107,18 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     return none_or_raise(status, "registering the gateway's PJSIP modules");
 }
 
+/* Timers B, D and F (RFC 3261 section 17), of which PJSIP knows one value. */
+static PyObject *give_up_after(PyObject *self, PyObject *milliseconds)
+{
+    unsigned value;
+
+    (void)self;
+    if (!as_unsigned(milliseconds, &value))
+        return NULL;
+    pjsip_tsx_set_timers(0, 0, 0, value);
+    Py_RETURN_NONE;
+}
+
 /* One step of PJSIP, then what happened. What is still readable wakes the loop again. A step takes in 10
  * packets at most from each socket, so that a call slot that ended is never reused before its end was
  * seen (SPARE_CALLS in sip/engine.py). */
@@ -653,6 +665,7 @@ static PyMethodDef methods[] = {
     {"facts", facts, METH_NOARGS, "(version, calls, sockets, ioqueue, TLS backend, OpenSSL)"},
     {"log_errors_only", log_errors_only, METH_NOARGS, "Quiet PJLIB; before libCreate."},
     {"register_modules", register_modules, METH_NOARGS, "Join PJSIP; once, after libInit."},
+    {"give_up_after", give_up_after, METH_O, "(milliseconds) without a response; PJSIP's are 32000"},
     {"poll", poll, METH_NOARGS, "Let PJSIP work, then as drain_events."},
     {"drain_events", drain_events, METH_NOARGS,
      "[(kind, monotonic seconds, Call-ID, number, extra, text, text)] since the last call"},

@@ -22,6 +22,7 @@ async def by_bye(caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
         if ended.by is not Side.GATEWAY:
             evidence.bye_by = ended.by
             return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
+        evidence.bye_by = Side.GATEWAY
         return evidence.conclude(Outcome.NETWORK_FAILURE, reason="no response to BYE")
     evidence.bye_by = Side.GATEWAY
     evidence.step("final", response.status, response.reason)

@@ -14,7 +14,7 @@ from gateway import cli
 from gateway.api import client
 from gateway.api.examples import LIVE_CALL
 from gateway.api.models import CallDetail, LiveCall
-from gateway.cli import FAILED, NOT_FOUND, USAGE
+from gateway.command_line import CONFIG_VARIABLE, FAILED, NOT_FOUND, USAGE
 from gateway.database import default_url
 from gateway.doctor import Finding, Verdict
 from gateway.store import CallStore
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "switchhook.yaml").write_text(SETTINGS)
     (tmp_path / "flows" / "main.yaml").write_text(FLOW)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(cli.CONFIG_VARIABLE, raising=False)
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
     monkeypatch.setattr(client, "live_calls", lambda _: [])
     monkeypatch.setattr(client, "live_call", lambda *_: None)
     return tmp_path
@@ -105,7 +105,7 @@ class TestConfiguration:
     def test_the_environment_names_one(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "elsewhere").mkdir()
         monkeypatch.chdir(folder / "elsewhere")
-        monkeypatch.setenv(cli.CONFIG_VARIABLE, str(folder / "switchhook.yaml"))
+        monkeypatch.setenv(CONFIG_VARIABLE, str(folder / "switchhook.yaml"))
         assert run("config", "check").exit_code == 0
 
     def test_a_file_that_is_not_there(self, folder: Path) -> None:

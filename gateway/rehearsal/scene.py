@@ -1,0 +1,116 @@
+"""What is rehearsed: a transfer node of a flow, whom it reaches, and which failures it can meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.configuration import Configuration
+from config.flows import AgentTransfer
+from config.rules import allowed
+from config.targets import Target
+from ivr.transfer_request import Directory, TransferRequest, method
+from sip.faulty import cases
+from sip.faulty.cases import Case
+from sip.outcome import Method
+
+
+class NothingToRehearse(Exception):
+    """The flow, node, target or failure that was asked for is not there; says which are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One transfer node, and what is known before a call reaches it."""
+
+    flow: str
+    node: str
+    trunk: str
+    """The caller's."""
+    target: str
+    """A target's name, or its destination."""
+    method: Method
+
+
+def choose(
+    configuration: Configuration, flow: str, node: str, target: str = "", trunk: str = ""
+) -> Scene:
+    """The scene for a node.
+
+    Args:
+        target: whom the bot would ask for, where the node leaves that open.
+        trunk: the caller's; empty: the first whose calls reach the flow, else the first of all.
+
+    Raises:
+        NothingToRehearse: one of these does not exist, or may not be dialled.
+    """
+    settings = configuration.settings
+    if flow not in configuration.flows:
+        raise NothingToRehearse(
+            f"there is no flow {flow!r}; there are: {_listed(configuration.flows)}"
+        )
+    nodes = configuration.flows[flow].nodes
+    found = nodes.get(node)
+    if not isinstance(found, AgentTransfer):
+        transfers = [name for name, each in nodes.items() if isinstance(each, AgentTransfer)]
+        what = "is no `agent_transfer` node" if found else "does not exist"
+        raise NothingToRehearse(f"the node {node!r} {what}; there are: {_listed(transfers)}")
+    if trunk and trunk not in settings.trunks:
+        raise NothingToRehearse(
+            f"there is no trunk {trunk!r}; there are: {_listed(settings.trunks)}"
+        )
+    caller = trunk or _usual_trunk(configuration, flow)
+    directory = Directory(settings.targets, caller)
+    name, reached = directory.reached_by(found, TransferRequest(target))
+    if reached is None:
+        known = f"there are: {_listed(settings.targets)}"
+        if not name:
+            raise NothingToRehearse(f"{node!r} leaves the target open: name one; {known}")
+        raise NothingToRehearse(f"{name!r} is no target, SIP URI or number; {known}")
+    verdict = allowed(reached.destination, settings)
+    if not verdict.allowed:
+        raise NothingToRehearse(f"{reached.destination} {verdict.reason}")
+    how = method(found, TransferRequest(target), reached)
+    if refused := reached.method_refused(how.value):
+        raise NothingToRehearse(f"{name}: {refused.message}")
+    return Scene(flow, node, caller, name, how)
+
+
+def target_of(configuration: Configuration, scene: Scene) -> Target:
+    """The target of a scene that `choose` made."""
+    directory = Directory(configuration.settings.targets, scene.trunk)
+    node = configuration.flows[scene.flow].nodes[scene.node]
+    if not isinstance(node, AgentTransfer):
+        raise TypeError(f"{scene.node} is no transfer node")
+    _, target = directory.reached_by(node, TransferRequest(scene.target))
+    if target is None:
+        raise NothingToRehearse(f"{scene.target} cannot be reached")
+    return target
+
+
+def failures(scene: Scene) -> list[Case]:
+    """Every failure that the scene's method can meet."""
+    return list(cases.TABLES[scene.method].values())
+
+
+def failure(scene: Scene, name: str) -> Case:
+    """One failure by its name or code.
+
+    Raises:
+        NothingToRehearse: there is none; the message lists those there are.
+    """
+    try:
+        return cases.find(scene.method, name)
+    except KeyError as error:
+        raise NothingToRehearse(str(error.args[0])) from None
+
+
+def _usual_trunk(configuration: Configuration, flow: str) -> str:
+    trunks = configuration.settings.trunks
+    leading = [
+        name for name, trunk in trunks.items() if any(route.flow == flow for route in trunk.routes)
+    ]
+    return next(iter([*leading, *trunks]))
+
+
+def _listed(names: object) -> str:
+    return ", ".join(str(name) for name in iter(names)) or "none"  # type: ignore[call-overload]

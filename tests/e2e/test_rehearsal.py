@@ -1,0 +1,159 @@
+"""`switchhook transfer rehearse`, as an operator runs it before production meets the failure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sip.faulty import cases
+from tests.e2e.process import SWITCHHOOK
+from tests.e2e.world import World, fallback_table, prompt
+
+LIMIT = 60.0
+"""Seconds for one command: it starts PJSIP, prepares the prompts, and plays every failure."""
+
+Rehearse = Callable[..., subprocess.CompletedProcess[str]]
+
+LOOP: dict[str, Any] = {
+    "flow": "loop",
+    "start": "again",
+    "nodes": {
+        "again": {
+            "type": "agent_transfer",
+            "target": "sales",
+            "fallback": {"default": {"prompt": prompt("default"), "node": "again"}},
+        }
+    },
+}
+"""Whoever fails here is sent there again."""
+
+QUIET: dict[str, Any] = {
+    "flow": "quiet",
+    "start": "to_sales",
+    "nodes": {
+        "to_sales": {
+            "type": "agent_transfer",
+            "target": "sales",
+            "fallback": {**fallback_table(), "default": {"end": True}},
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
+    """Runs the command on a configuration of which no gateway runs."""
+    world = World(
+        tmp_path_factory.mktemp("rehearsal"),
+        flows=(LOOP, QUIET),
+        numbers={"650": "loop", "651": "quiet"},
+    )
+    world.write()
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = (SWITCHHOOK, "transfer", "rehearse", *arguments, "-c", str(world.configuration))
+        return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+    return run
+
+
+class TestEveryFailure:
+    """`--all` plays every case there is, and each meets the row that is meant for it."""
+
+    @pytest.mark.parametrize(
+        ("flow", "node", "table"),
+        [("dial", "to_sales", cases.INVITE), ("handback", "back", cases.BYE)],
+    )
+    def test_all_of_them_are_looked_after(
+        self, flow: str, node: str, table: dict[str, cases.Case], rehearse: Rehearse
+    ) -> None:
+        result = rehearse(flow, "--node", node, "--all", "--json")
+        played = {one["failure"]: one for one in json.loads(result.stdout)}
+        assert list(played) == list(table)
+        for name, case in table.items():
+            assert played[name]["outcome"] in case.outcomes, played[name]
+            if case.code is not None:
+                assert played[name]["code"] == case.code, played[name]
+            assert played[name]["good"], played[name]
+        assert result.returncode == 0
+
+    def test_a_refer_falls_back_in_every_way_it_can_fail(self, rehearse: Rehearse) -> None:
+        result = rehearse("refer", "--node", "to_outside", "--all", "--json")
+        played = {one["failure"]: one for one in json.loads(result.stdout)}
+        assert list(played) == list(cases.REFER)
+        assert played["no-notify"]["fallback"]["key"] == "no_verdict"
+        assert played["notify-503"]["fallback"]["key"] == "503"
+        assert played["notify-486"]["prompts"] == ["code-486.wav"]
+
+
+class TestOneFailure:
+    def test_it_is_told_in_full(self, rehearse: Rehearse) -> None:
+        result = rehearse("second", "--node", "first", "--simulate", "486")
+        assert result.returncode == 0
+        for text in (
+            "first > next_one > goodbye",
+            "accepted.wav",
+            "t1 invite sales: busy, 486 Busy Here",
+            "fallback   busy: next_one",
+            "|------ INVITE (SDP) ----->|",
+        ):
+            assert text in result.stdout, result.stdout
+
+    def test_several_may_be_named(self, rehearse: Rehearse) -> None:
+        result = rehearse(
+            "dial", "--node", "to_sales", "-s", "603", "-s", "503-retry-after", "--json"
+        )
+        told = [(one["code"], one["fallback"]["key"]) for one in json.loads(result.stdout)]
+        assert told == [(603, "declined"), (503, "503")]
+
+    def test_it_stops_where_a_bot_would_talk(self, rehearse: Rehearse) -> None:
+        result = rehearse(
+            *("conversation", "--node", "hand_over", "--target", "sales"),
+            *("-s", "486", "-s", "404", "--json"),
+        )
+        for one in json.loads(result.stdout):
+            assert one["path"] == ["hand_over", "talk", "bot assistant"]
+
+    def test_it_stops_where_the_flow_comes_back_to_the_node(self, rehearse: Rehearse) -> None:
+        result = rehearse("loop", "--node", "again", "-s", "486", "-s", "404", "--json")
+        for one in json.loads(result.stdout):
+            assert (one["good"], one["end"]) == (True, "again")
+        assert result.returncode == 0
+
+    def test_a_caller_who_is_dropped_without_a_word_is_told_of(self, rehearse: Rehearse) -> None:
+        result = rehearse("quiet", "--node", "to_sales", "-s", "302", "-s", "486")
+        assert "without a word: 302" in result.stdout
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (("dial", "--node", "to_sales"), "name one with --simulate, or --all"),
+            (("dial", "--node", "to_sales", "-s", "no-notify"), "no failure 'no-notify'"),
+            (("dial", "--node", "goodbye", "--all"), "is no `agent_transfer` node"),
+        ],
+    )
+    def test_each_is_one_line_and_exit_code_2(
+        self, arguments: tuple[str, ...], message: str, rehearse: Rehearse
+    ) -> None:
+        result = rehearse(*arguments)
+        assert result.returncode == 2
+        assert message in result.stderr
+
+
+def test_nothing_is_left_in_the_operators_folder(rehearse: Rehearse, tmp_path: Path) -> None:
+    """No database, no prompt cache."""
+    world = World(tmp_path)
+    world.write()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    command = (SWITCHHOOK, "transfer", "rehearse", "dial", "-n", "to_sales", "-s", "486", "-c")
+    subprocess.run(
+        (*command, str(world.configuration)), check=True, capture_output=True, timeout=LIMIT
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
