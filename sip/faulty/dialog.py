@@ -117,6 +117,8 @@ class Dialog:
         self.heard = Heard()
         self.confirmed = False
         """A 2xx to the INVITE came or went."""
+        self._ended = False
+        """One side has said BYE, or the INVITE was refused."""
         self._place = place
         self._ends: _Ends | None = None
         self._runs: list[_Run] = []
@@ -128,7 +130,6 @@ class Dialog:
         """By CSeq: of the request that awaits an answer, of the INVITE whose final awaits ACK."""
         self._last_request = ""
         self._acknowledged = False
-        self._ended = False
         self._out: list[str] = []
         self._tag = secrets.token_hex(4)
 
