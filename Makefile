@@ -34,9 +34,8 @@ lint: setup ## ruff, mypy and the layers' contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup ## the figures of signalling and bot audio
-	@$(BIN)/python -m bench.signalling
-	@$(BIN)/python -m bench.bot_media
+bench: setup ## measure what docs/performance.md promises; ARGS="--only signalling --repeat 1"
+	@$(BIN)/python -m bench $(ARGS)
 
 engine: $(VENV)/.created ## build PJSIP with sip/native and install it into .venv
 	@wheel=$$($(BIN)/python docker/pjsip/build.py); \

@@ -1,5 +1,4 @@
-"""Measurements of the figures that the product must hold. Run from the project's root:
+"""Measurements of the figures that the product must hold: docs/performance.md.
 
-python -m bench.signalling
-python -m bench.bot_media
+python -m bench [--only NAME …] [--repeat 3] [--set NAME.FIELD=VALUE …] [--json FILE]
 """

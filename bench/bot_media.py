@@ -3,30 +3,25 @@
 Four processes beside this one: SIPp signals, one process is every caller's audio, one is the bot
 that sends each frame back, and the gateway runs as `switchhook run`. Times are of one monotonic
 clock, so the way to the bot and the way back are measured apart.
-
-    python -m bench.bot_media [--calls 300] [--seconds 20] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import multiprocessing
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
-
-import httpx
+from typing import ClassVar
 
 from bench import echo_bot, rtp_load
 from bench.echo_bot import Arrivals
+from bench.gateway import START_LIMIT, Gateway, Load, beside, running, world
+from bench.measurement import Figure
 from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
 from bench.sampling import Sample, sample, share
-from bench.table import Figure, percentile, report
-from tests.e2e.process import Api, GatewayProcess
+from bench.table import percentile
+from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
 from tests.peers.script import SDP, Caller
@@ -70,72 +65,56 @@ class Run:
     """What the gateway's own counters gained meanwhile."""
 
 
-def main() -> None:
-    """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=20, help="at most 70")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if SETTLE + given.seconds > NUMBERS * rtp_load.PTIME - TAIL:
-        parser.error("--seconds: frames' numbers would repeat")
-    with tempfile.TemporaryDirectory(prefix="switchhook-bench-") as folder:
-        run = asyncio.run(measure(Path(folder), given.calls, given.seconds))
-    title = f"Bot calls: {given.calls} at once for {given.seconds:g} s, 8 kHz both ways"
-    report(title, figures(run), given.json)
+@dataclass(frozen=True)
+class BotMedia:
+    """Callers who talk to a bot."""
 
+    title: ClassVar[str] = "Bot calls"
+    calls: int = 300
+    seconds: float = 20.0
+    """At most 70: beyond that the frames' numbers repeat."""
 
-async def measure(folder: Path, calls: int, seconds: float) -> Run:
-    """Bring the calls up, look at the gateway before and after `seconds`, and end them."""
-    legs = calls + 50
-    world = World(
-        folder / "gateway",
-        settings={"sip": {"max_calls": legs}},
-        rtp=network.free_udp_range("127.0.0.1", 2 * legs + 2),
-    )
-    world.write()
-    first, _ = network.free_udp_range(CARRIER, 2 * calls)
-    ports = [first + 2 * call for call in range(calls)]
-    spawn = multiprocessing.get_context("spawn")
-    bot_pipe, bots_end = spawn.Pipe()
-    load_pipe, loads_end = spawn.Pipe()
-    bot = spawn.Process(target=echo_bot.serve, args=(world.bot_port, bots_end), daemon=True)
-    load = spawn.Process(target=rtp_load.run, args=(CARRIER, ports, loads_end), daemon=True)
-    gateway = GatewayProcess(world)
-    client = httpx.AsyncClient(base_url=world.api)
-    api = Api(client)
-    try:
-        bot.start()
-        load.start()
-        await told(bot_pipe, "ready", 20)
-        await told(load_pipe, "ready", 20)
-        gateway.start()
-        idle = sample(gateway.pid)
-        sipp = await signal(folder, world, ports, seconds)
+    @property
+    def sizes(self) -> str:
+        """The sizes in words."""
+        return f"{self.calls} at once for {self.seconds:g} s, 8 kHz both ways"
+
+    async def run(self, folder: Path) -> Sequence[Figure]:
+        """Bring the calls up, look at the gateway before and after, and end them."""
+        assert SETTLE + self.seconds <= NUMBERS * rtp_load.PTIME - TAIL
+        made = world(folder, self.calls + 50)
+        first, _ = network.free_udp_range(CARRIER, 2 * self.calls)
+        ports = [first + 2 * call for call in range(self.calls)]
+        with (
+            beside(echo_bot.serve, made.bot_port) as bot,
+            beside(rtp_load.run, CARRIER, ports) as load,
+        ):
+            await bot.says("ready", START_LIMIT)
+            await load.says("ready", START_LIMIT)
+            async with running(made) as gateway:
+                return figures(await self._measure(folder, gateway, ports, bot, load))
+
+    async def _measure(
+        self, folder: Path, gateway: Gateway, ports: list[int], bot: Load, load: Load
+    ) -> Run:
+        idle = gateway.sample()
+        sipp = await signal(folder, gateway.world, ports, self.seconds)
         try:
-            await told(load_pipe, "up", calls / RATE + UP_LIMIT)
+            await load.says("up", self.calls / RATE + UP_LIMIT)
             await asyncio.sleep(SETTLE)
-            assert bot.pid is not None
-            assert load.pid is not None
             pids = (gateway.pid, bot.pid, load.pid)
-            counters = await read(api)
+            counters = await read(gateway.api)
             before, *others = (sample(pid) for pid in pids)
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(self.seconds)
             after, *later = (sample(pid) for pid in pids)
-            counted = {name: now - counters[name] for name, now in (await read(api)).items()}
+            counted = {
+                name: now - counters[name] for name, now in (await read(gateway.api)).items()
+            }
         finally:
             await sipp.stop()
-        load_pipe.send("stop")
-        bot_pipe.send("stop")
-        (audio, skipped), arrivals = load_pipe.recv(), bot_pipe.recv()
-    finally:
-        gateway.stop()
-        await client.aclose()
-        for process in (bot, load):
-            process.terminate()
-            process.join()
-    bots, loads = zip(others, later, strict=True)
-    return Run(audio, arrivals, idle, before, after, bots, loads, skipped, counted)
+        audio, skipped = load.results()
+        bots, loads = zip(others, later, strict=True)
+        return Run(audio, bot.results(), idle, before, after, bots, loads, skipped, counted)
 
 
 async def read(api: Api) -> dict[str, float]:
@@ -164,22 +143,15 @@ async def signal(folder: Path, world: World, ports: list[int], seconds: float) -
     )
 
 
-async def told(pipe: Connection, word: str, within: float) -> None:
-    """Wait until a process says `word`."""
-    await network.until(pipe.poll, f"a process is {word}", within)
-    said = pipe.recv()
-    assert said == word, said
-
-
 def figures(run: Run) -> list[Figure]:
     """Everything that came of a run."""
     to_bot, back, lost_to_bot, lost_back, sent = follow(run)
     calls = len(run.calls)
     return [
-        Figure("CPU per call", share(run.before, run.after) * 100 / calls, "% of a core", 0.12),
-        Figure("CPU of the gateway", share(run.before, run.after) * 100, "% of a core"),
-        Figure("CPU of the bot", share(*run.bot) * 100, "% of a core"),
-        Figure("CPU of the callers", share(*run.load) * 100, "% of a core"),
+        Figure("CPU per call", share(run.before, run.after) * 100 / calls, "% core", 0.12),
+        Figure("CPU of the gateway", share(run.before, run.after) * 100, "% core"),
+        Figure("CPU of the bot", share(*run.bot) * 100, "% core"),
+        Figure("CPU of the callers", share(*run.load) * 100, "% core"),
         Figure("frames sent", sent),
         Figure("frames not sent: the callers were late", run.skipped),
         Figure("frames lost or cut on the way to the bot", lost_to_bot, "", 0),
@@ -226,7 +198,3 @@ def first_times(numbers: Iterable[int], times: Iterable[float]) -> dict[int, flo
     for number, at in zip(numbers, times, strict=True):
         found.setdefault(number, at)
     return found
-
-
-if __name__ == "__main__":
-    main()

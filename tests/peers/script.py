@@ -440,9 +440,9 @@ class Agent(Script):
             "183 Session Progress", (CONTACT, "Content-Type: application/sdp"), SDP
         )
 
-    def answers(self) -> Self:
+    def answers(self, *, sdp: str = SDP) -> Self:
         """200 with an answer, acknowledged."""
-        self._responds("200 OK", (CONTACT, "Content-Type: application/sdp"), SDP, retransmit=True)
+        self._responds("200 OK", (CONTACT, "Content-Type: application/sdp"), sdp, retransmit=True)
         return self.receives("ACK")
 
     def refuses(self, code: int, reason: str, headers: tuple[str, ...] = ()) -> Self:

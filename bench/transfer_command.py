@@ -1,0 +1,156 @@
+"""From a bot's `transfer` to the INVITE or REFER on the wire.
+
+One process is the callers, their bot and the PBX, so that the moments before and after are read
+from one clock. Every second call is transferred by INVITE, the others by REFER; both are refused,
+and the call ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import ClassVar
+
+import picows
+import uvloop
+
+from bench.gateway import START_LIMIT, beside, running, world
+from bench.measurement import Figure
+from bench.rtp_load import PRIORITY
+from bench.sip_peer import SipPeer
+from bench.table import percentile
+from gateway.bots.messages import SUBPROTOCOL
+from tests.e2e.world import CARRIER, GATEWAY, PBX
+
+NUMBER = "700"
+TALK = 0.3
+"""Seconds that a caller talks to the bot before it decides."""
+TAIL = 5.0
+"""Seconds for the last calls to end."""
+
+_END = {"default": {"end": True}}
+FLOW = {
+    "flow": "command",
+    "start": "talk",
+    "nodes": {
+        "talk": {
+            "type": "bot",
+            "bot": "assistant",
+            "transfer": {"sales": "by_invite", "outside": "by_refer"},
+            "error": "over",
+        },
+        "by_invite": {"type": "agent_transfer", "target": "sales", "fallback": _END},
+        "by_refer": {
+            "type": "agent_transfer",
+            "target": "outside",
+            "method": "refer",
+            "fallback": _END,
+        },
+        "over": {"type": "hangup"},
+    },
+}
+
+
+@dataclass(frozen=True)
+class TransferCommand:
+    """The bot's decision carried out."""
+
+    title: ClassVar[str] = "Transfer command to the wire"
+    rate: int = 100
+    """Calls begun in a second."""
+    seconds: int = 20
+
+    @property
+    def sizes(self) -> str:
+        """The sizes in words."""
+        return f"{self.rate} calls/s for {self.seconds} s"
+
+    async def run(self, folder: Path) -> Sequence[Figure]:
+        """Let the calls be transferred, and compare the times."""
+        calls = self.rate * self.seconds
+        made = world(folder, 6 * self.rate + 100, flows=(FLOW,), numbers={NUMBER: "command"})
+        ports = (made.port, made.pbx_port, made.bot_port)
+        with beside(load, ports, self.rate, calls) as peers:
+            await peers.says("ready", START_LIMIT)
+            async with running(made):
+                peers.pipe.send("go")
+                await peers.says("done", self.seconds + TAIL + START_LIMIT)
+                by_invite, by_refer = peers.results()
+        return [
+            Figure("to INVITE, p50", percentile(by_invite, 50) * 1000, "ms"),
+            Figure("to INVITE, p99", percentile(by_invite, 99) * 1000, "ms", 5),
+            Figure("to REFER, p50", percentile(by_refer, 50) * 1000, "ms"),
+            Figure("to REFER, p99", percentile(by_refer, 99) * 1000, "ms", 5),
+            Figure("not carried out", calls - len(by_invite) - len(by_refer), "", 0),
+        ]
+
+
+def load(ports: tuple[int, int, int], rate: int, calls: int, pipe: Connection) -> None:
+    """The process of callers, bot and PBX; sends the seconds that each transfer took.
+
+    `ports` are the gateway's, the PBX's and the bot's.
+    """
+    port, pbx_port, bot_port = ports
+    with suppress(PermissionError):
+        os.nice(PRIORITY)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        decided: dict[str, float] = {}
+
+        def accept(_: picows.WSUpgradeRequest) -> picows.WSUpgradeResponseWithListener:
+            answer = picows.WSUpgradeResponse.create_101_response(
+                extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL}
+            )
+            return picows.WSUpgradeResponseWithListener(answer, _Decider(decided))
+
+        server = await picows.ws_create_server(accept, GATEWAY, bot_port)
+        trunk, pbx = SipPeer(CARRIER), SipPeer(PBX)
+        await trunk.open()
+        await pbx.open(pbx_port)
+        pipe.send("ready")
+        await loop.run_in_executor(None, pipe.recv)
+        begin = loop.time()
+        for call in range(calls):
+            await asyncio.sleep(max(0.0, begin + call / rate - loop.time()))
+            trunk.call((GATEWAY, port), NUMBER, str(call), 40_000)
+        await asyncio.sleep(TAIL)
+        pipe.send("done")
+        await loop.run_in_executor(None, pipe.recv)
+        pipe.send(
+            tuple(
+                [at - decided[call] for call, at in came.items() if call in decided]
+                for came in (pbx.invited, trunk.referred)
+            )
+        )
+        server.close()
+
+    uvloop.run(run())
+
+
+class _Decider(picows.WSListener):
+    def __init__(self, decided: dict[str, float]) -> None:
+        self._decided = decided
+
+    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
+        if frame.msg_type == picows.WSMsgType.TEXT:
+            message = json.loads(frame.get_payload_as_utf8_text())
+            if message["type"] == "start":
+                call = message["from"].partition(":")[2].partition("@")[0]
+                asyncio.get_running_loop().call_later(TALK, self._decide, transport, call)
+        elif frame.msg_type == picows.WSMsgType.CLOSE:
+            transport.send_close(picows.WSCloseCode.OK)
+            transport.disconnect()
+
+    def _decide(self, transport: picows.WSTransport, call: str) -> None:
+        target = "outside" if int(call) % 2 else "sales"
+        command = json.dumps({"type": "transfer", "target": target}).encode()
+        self._decided[call] = time.monotonic()
+        transport.send(picows.WSMsgType.TEXT, command)

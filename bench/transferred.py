@@ -1,0 +1,136 @@
+"""Transferred calls: caller and agent talk through the gateway, which anchors the audio of both.
+
+SIPp calls and is called; one process is every caller's audio, another every agent's. Frames are
+numbered, so that one which does not arrive leaves a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from bench import rtp_load
+from bench.bot_media import RATE, SETTLE, TAIL, UP_LIMIT
+from bench.gateway import START_LIMIT, beside, running, world
+from bench.measurement import Figure
+from bench.numbered import NUMBERS
+from bench.rtp_load import CallAudio
+from bench.sampling import share
+from tests.e2e.world import CARRIER, PBX, World
+from tests.peers import network
+from tests.peers.script import SDP, Agent, Caller
+from tests.peers.sipp import Sipp
+
+NUMBER = "200"
+"""Leads straight to an agent."""
+
+AUDIO = SDP.replace("[media_port]", "[field0]")
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """Callers who talk to agents."""
+
+    title: ClassVar[str] = "Transferred calls"
+    calls: int = 200
+    """On two cores the load takes as much as the gateway; with more of them, 500."""
+    seconds: float = 20.0
+
+    @property
+    def sizes(self) -> str:
+        """The sizes in words."""
+        return f"{self.calls} at once for {self.seconds:g} s, both legs anchored"
+
+    async def run(self, folder: Path) -> Sequence[Figure]:
+        """Bring the calls up, look at the gateway before and after, and end them."""
+        assert SETTLE + self.seconds <= NUMBERS * rtp_load.PTIME - TAIL
+        made = world(folder, 2 * self.calls + 50)
+        callers, agents = self._ports(CARRIER), self._ports(PBX)
+        with (
+            beside(rtp_load.run, CARRIER, callers) as calling,
+            beside(rtp_load.run, PBX, agents) as called,
+        ):
+            await calling.says("ready", START_LIMIT)
+            await called.says("ready", START_LIMIT)
+            async with running(made) as gateway:
+                idle = gateway.sample()
+                peers = await self._signal(folder, made, callers, agents)
+                try:
+                    within = self.calls / RATE + UP_LIMIT
+                    await calling.says("up", within)
+                    await called.says("up", within)
+                    await asyncio.sleep(SETTLE)
+                    before = gateway.sample()
+                    await asyncio.sleep(self.seconds)
+                    after = gateway.sample()
+                finally:
+                    for peer in peers:
+                        await peer.stop()
+                (at_callers, late_callers), (at_agents, late_agents) = (
+                    calling.results(),
+                    called.results(),
+                )
+        window = before.at, after.at - TAIL
+        return [
+            Figure("CPU per call", share(before, after) * 100 / self.calls, "% core", 0.14),
+            Figure("CPU of the gateway", share(before, after) * 100, "% core"),
+            Figure("frames not sent: the load was late", late_callers + late_agents),
+            Figure("frames that agents heard", sum(heard(call, *window) for call in at_agents)),
+            Figure("lost or cut on the way to agents", gaps(at_agents, *window)),
+            Figure("lost or cut on the way to callers", gaps(at_callers, *window)),
+            Figure("memory per call", (after.memory - idle.memory) / self.calls / 1000, "KB"),
+        ]
+
+    def _ports(self, address: str) -> list[int]:
+        first, _ = network.free_udp_range(address, 2 * self.calls)
+        return [first + 2 * call for call in range(self.calls)]
+
+    async def _signal(
+        self, folder: Path, made: World, callers: list[int], agents: list[int]
+    ) -> tuple[Sipp, Sipp]:
+        stay = self.calls / RATE + UP_LIMIT + SETTLE + self.seconds + 20
+        agent = await Sipp.start(
+            Agent("stays").is_called().answers(sdp=AUDIO).talks(stay).is_hung_up_on(),
+            folder,
+            address=PBX,
+            port=made.pbx_port,
+            fields=[str(port) for port in agents],
+            calls=self.calls,
+            measure=True,
+            run_limit=2 * stay,
+        )
+        caller = await Sipp.start(
+            Caller("stays").dials(sdp=AUDIO).is_answered().talks(stay).hangs_up(),
+            folder,
+            address=CARRIER,
+            fields=[str(port) for port in callers],
+            gateway=made.address,
+            number=NUMBER,
+            calls=self.calls,
+            rate=RATE,
+            measure=True,
+            run_limit=2 * stay,
+        )
+        return agent, caller
+
+
+def heard(call: CallAudio, begin: float, end: float) -> int:
+    """Frames that came whole between two times."""
+    return sum(begin <= at <= end for at in call.times)
+
+
+def gaps(calls: Sequence[CallAudio], begin: float, end: float) -> int:
+    """Numbers that are missing between the first and the last one heard."""
+    missing = 0
+    for call in calls:
+        numbers = [
+            number
+            for number, at in zip(call.numbers, call.times, strict=True)
+            if begin <= at <= end
+        ]
+        if numbers:
+            missing += (numbers[-1] - numbers[0]) % NUMBERS + 1 - len(numbers)
+    return missing
