@@ -32,7 +32,7 @@ from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
 from sip.frame_pump import PortCounters
 from sip.gate import Gate, network_row
-from sip.leg import CALLER, Leg, LegInfo
+from sip.leg import AGENT, CALLER, Leg, LegInfo
 from sip.limits import DialLimits
 from sip.message import Message, address, user_part
 from sip.names import Names
@@ -40,27 +40,21 @@ from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration, tls_peers
 from sip.pj_call import PjCall, add_headers, call_parameters
-from sip.pjsip import EventKind, NativeEvent, native, pj
+from sip.pjsip import NativeEvent, native, pj
+from sip.transfer.by_peer import ByPeer
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
 from sip.transfer.invite import by_invite
 from sip.transfer.refer import by_refer
-from sip.transfer.refer_to import ReferRefused, refer_to, target_of
-from sip.transfer.referral import Referral
+from sip.transfer.replaces import ReplacesRefused
 
 log = structlog.get_logger(__name__)
 
 # How long `stop` waits for the legs it hangs up: the BYE limit of a leg, and a little.
 STOP_LIMIT = 3.0
 
-AGENT = "agent"
-"""What the labels of legs begin with that are dialled for a caller."""
-
 OUTBOUND = "outbound"
 """The label of a leg that was dialled for nobody's sake."""
-
-MAX_REFERRALS = 20
-"""REFERs that are carried out in one call: two telephones may refer a caller to each other."""
 
 DIRECT = ""
 """Name of the account for URIs that are dialled without a trunk."""
@@ -126,8 +120,7 @@ class SipAgent:
         self._limits = DialLimits(settings)
         self._next_beside: dict[tuple[str, str], int] = {}
         self._audio_watch = AudioWatch(settings.sip.rtp.timeout, self._by_call_id)
-        self._referrals: dict[int, Referral] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_peer = ByPeer(settings, self, self._by_call_id)
 
     @property
     def legs(self) -> Mapping[str, Leg]:
@@ -245,12 +238,7 @@ class SipAgent:
             if trunk is not None:
                 accounts[name] = account.getId()
                 audio += [network_row(each, accounts[name]) for each in trunk.media_sources]
-        native.transfers_in_replace(
-            [
-                (accounts[name], trunk.transfers_in.refer, trunk.transfers_in.replaces)
-                for name, trunk in self._settings.trunks.items()
-            ]
-        )
+        self._by_peer.permit(accounts)
         self._gate = Gate(self._settings, accounts, addresses)
         native.rtp_replace([*self._gate.sources, *audio])
 
@@ -298,9 +286,30 @@ class SipAgent:
             source=source,
             received=received(message, configured) if configured else Received(),
         )
-        leg = self._new_leg(leg_id, CALLER, info)
+        try:
+            place = self._by_peer.place_of(message, trunk)
+        except ReplacesRefused as refused:
+            leg = self._new_leg(leg_id, CALLER, info)
+            leg.begin(call)
+            self._engine.post(partial(self._refuse, leg, refused))
+            return
+        if place is None:
+            leg = self._new_leg(leg_id, CALLER, info)
+            then = partial(self._route, leg)
+        else:
+            caller = place.caller
+            leg_id, label = self._name(caller, CALLER if place is caller else AGENT)
+            leg = self._new_leg(leg_id, label, info, caller)
+            then = partial(self._by_peer.replace, place, leg)
         leg.begin(call)
-        self._engine.post(partial(self._route, leg))
+        self._engine.post(then)
+
+    def _refuse(self, leg: Leg, refused: ReplacesRefused) -> None:
+        """An INVITE whose Replaces is not followed."""
+        info = leg.info
+        log.warning("Replaces refused", trunk=info.trunk, caller=info.caller, reason=str(refused))
+        if not leg.gone:
+            leg.reject(refused.code, refused.reason)
 
     def _route(self, leg: Leg) -> None:
         if leg.info.flow or leg.info.received.token:
@@ -326,41 +335,23 @@ class SipAgent:
         return leg
 
     def _saw(self, event: NativeEvent) -> None:
-        kind, _, call_id, number, extra, _, text = event
-        leg = self._by_call_id.get(call_id)
-        if kind == EventKind.NOTIFY_FINAL:
-            if (referral := self._referrals.get(number)) is not None:
-                referral.notify_answered(extra)
-        elif leg is None:
-            if kind == EventKind.REFER_RECEIVED:  # the call ended in the same batch
-                native.referral_close(number)
-        elif kind == EventKind.REFER_RECEIVED:
-            self._referred(leg, number, Message(text))
-        else:
+        if self._by_peer.saw(event):
+            return
+        if (leg := self._by_call_id.get(event[2])) is not None:
             leg.saw(event)
 
     def _ended(self, leg: Leg) -> None:
         self._legs.pop(leg.id, None)
         for key in [key for key in self._next_beside if key[0] == leg.id]:
             del self._next_beside[key]
-        self._forget_dialog(leg)
-
-    def _forget_dialog(self, leg: Leg) -> None:
-        """Once the leg has ended, and no NOTIFY trails the BYE: neither the peer's nor ours."""
-        call_id = leg.sip_call_id
-        if leg.id in self._legs or leg.wire.on_notify is not None:
-            return
-        if any(referral.sip_call_id == call_id for referral in self._referrals.values()):
-            return
-        if self._by_call_id.get(call_id) is leg:
-            del self._by_call_id[call_id]
+        self.forget_dialog(leg.sip_call_id)
 
     # -- transfers ------------------------------------------------------------------------------
 
     async def _transfer(self, caller: Leg, order: TransferOrder) -> Attempt:
         order = with_context(order, caller.info, self._settings.trunks)
         try:
-            uri = self._uri(order.target)
+            uri = self.request_uri(order.target)
         except DestinationBlocked as error:
             evidence = Evidence(order, order.target.destination, caller.emit)
             return evidence.conclude(Outcome.BLOCKED, reason=str(error))
@@ -369,7 +360,7 @@ class SipAgent:
             return evidence.conclude(Outcome.CANCELLED, reason=order.withdrawal.result())
         match order.method:
             case Method.INVITE:
-                says = self._named(caller, uri, order.target)
+                says = self.told(caller, uri, order.target)
                 dial = partial(
                     self.dial,
                     order.target,
@@ -384,19 +375,19 @@ class SipAgent:
                 try:
                     return await by_refer(caller, order, uri, timers, evidence)
                 finally:
-                    self._forget_dialog(caller)
+                    self.forget_dialog(caller.sip_call_id)
             case Method.BYE:
                 return await by_bye(caller, order, uri, evidence)
             case _:
                 assert_never(order.method)
 
-    def _named(self, caller: Leg, uri: str, target: Target) -> Told:
+    def told(self, caller: Leg, uri: str, target: Target) -> Told:
         """What our INVITE to a target says of the caller."""
         trunk = self._settings.trunks.get(target.trunk or "")
         listen = self._engine.listening[0]
         return named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
 
-    def _uri(self, target: Target) -> str:
+    def request_uri(self, target: Target) -> str:
         """The request URI of a target that our rules allow. Raises DestinationBlocked."""
         verdict = allowed(target.destination, self._settings)
         if not verdict.allowed:
@@ -406,80 +397,29 @@ class SipAgent:
         except Undialable as error:
             raise DestinationBlocked(str(error)) from error
 
-    # -- transfers that a peer asks for ------------------------------------------------------------
+    # -- what transfers by a peer need (sip/transfer/by_peer.py) --------------------------------
 
-    def _referred(self, leg: Leg, number: int, request: Message) -> None:
-        """A REFER in a leg's dialog, over a trunk that may refer."""
-        referral = self._referrals[number] = Referral(number, leg, request, self._reported)
-        try:
-            order = self._referral_order(leg, request, referral.referred_by)
-            uri = self._uri(order.target)
-        except (ReferRefused, DestinationBlocked) as error:
-            code, reason = 603, "Destination Not Allowed"
-            if isinstance(error, ReferRefused):
-                code, reason = error.code, error.reason
-            log.warning("REFER refused", leg=leg.id, code=code, reason=str(error))
-            referral.refuse(code, reason)
-            return
-        caller = leg.caller
-        from_user, headers = leg.info.number, order.headers
-        if leg is not caller:
-            says = self._named(caller, uri, order.target)
-            from_user, headers = says.from_user, {**says.headers, **headers}
-        dial = partial(
-            self.dial,
-            order.target,
-            caller=from_user,
-            headers=headers,
-            beside=caller,
-            attempt=order.attempt,
-            role=CALLER if leg is caller else AGENT,
-        )
-        grace = self._settings.trunks[leg.info.trunk].refer.bye_grace
-        work = asyncio.create_task(
-            referral.carry_out(order, uri, dial, self._exchange, grace), name=f"referral {leg.id}"
-        )
-        self._tasks.add(work)
-        work.add_done_callback(self._tasks.discard)
-        leg.succeed_by(work)
+    @property
+    def own(self) -> set[tuple[str, int]]:
+        """Addresses and ports that SIP is spoken on."""
+        return {(str(at.address), at.port) for at in self._engine.listening}
 
-    def _referral_order(self, leg: Leg, request: Message, referred_by: str) -> TransferOrder:
-        if not leg.answered or leg.gone:
-            raise ReferRefused(603, "Not In A Call")
-        if leg.succession_running or leg.wire.on_refer_final is not None:
-            raise ReferRefused(491, "Request Pending")
-        if leg.caller.referrals == MAX_REFERRALS:
-            raise ReferRefused(603, "Referred Too Often")
-        wanted = refer_to(request)
-        own = {(str(at.address), at.port) for at in self._engine.listening}
-        name, target = target_of(wanted.destination, leg.info.trunk, self._settings, own)
-        if refused := target.method_refused(Method.INVITE.value):
-            raise ReferRefused(603, refused.message)
-        headers = {"Referred-By": referred_by}
-        if wanted.replaces is not None:
-            headers |= {"Replaces": str(wanted.replaces), "Require": "replaces"}
-        leg.caller.referrals += 1
-        return TransferOrder(
-            attempt=f"r{leg.caller.referrals}",
-            name=name,
-            target=target,
-            method=Method.INVITE,
-            timeout=target.timeout,
-            headers=headers,
-            early_media=leg.partner is not None and leg.caller.audio.last_loop is None,
-            referred_by=leg.label,
-        )
-
-    def _reported(self, referral: Referral) -> None:
-        self._referrals.pop(referral.number, None)
-        if (leg := self._by_call_id.get(referral.sip_call_id)) is not None:
-            self._forget_dialog(leg)
-
-    def _exchange(self, place: Leg, newcomer: Leg) -> None:
-        place.take_over(newcomer)
+    def exchange(self, place: Leg, newcomer: Leg) -> None:
+        """Put the newcomer's dialog into the place; the newcomer's leg is left with the old one."""
         for leg in (place, newcomer):
-            if leg.sip_call_id:
-                self._by_call_id[leg.sip_call_id] = leg
+            self._by_call_id.pop(leg.sip_call_id, None)
+        place.take_over(newcomer)
+        self._by_call_id[place.sip_call_id] = place
+        if newcomer.id in self._legs or self._by_peer.reporting(newcomer.sip_call_id):
+            self._by_call_id[newcomer.sip_call_id] = newcomer
+
+    def forget_dialog(self, call_id: str) -> None:
+        """Once its leg has ended, and no NOTIFY trails the BYE: neither the peer's nor ours."""
+        leg = self._by_call_id.get(call_id)
+        if leg is None or leg.id in self._legs or leg.wire.on_notify is not None:
+            return
+        if leg.sip_call_id == call_id and not self._by_peer.reporting(call_id):
+            del self._by_call_id[call_id]
 
     # -- calls out ------------------------------------------------------------------------------
 
@@ -510,7 +450,7 @@ class SipAgent:
             DestinationBlocked: our rules or limits forbid it; nothing was sent.
             UnresolvedHost: the target's host has no address; nothing was sent.
         """
-        uri = self._uri(target)
+        uri = self.request_uri(target)
         trunk = self._settings.trunks.get(target.trunk or "")
         next_hop = uri if trunk is None or trunk.next_hop is None else trunk.next_hop
         await self._names.address(parse_uri(next_hop).host)  # PJSIP asks again, and finds it known

@@ -64,6 +64,10 @@ CALLER = "caller"
 """The label of the leg that a trunk dialled in on; `caller-2` … is what takes its place."""
 
 
+AGENT = "agent"
+"""What the labels of legs begin with that are dialled for a caller."""
+
+
 class InviteState(IntEnum):
     """pjsip_inv_state."""
 
@@ -111,6 +115,7 @@ _OF_THE_DIALOG = (
     "held",
     "rang",
     "direction",
+    "trunk",
     "_off_hold",
     "_call",
     "_started",
@@ -144,6 +149,8 @@ class Leg:
         """Of the first INVITE; it stays when another dialog takes the place."""
         self.sip_call_id = info.sip_call_id
         """Of the dialog that fills the place now."""
+        self.trunk = info.trunk
+        """Over which that dialog runs; empty: over none."""
         self.direction = info.direction
         """Which way the INVITE of that dialog went."""
         self.caller = caller or self
@@ -165,13 +172,15 @@ class Leg:
         self._carry_out = carry_out
         self._on_end = on_end
         self._call: PjCall | None = None
-        self._succession: asyncio.Task[None] | None = None
-        """Looks for somebody to take this place; until it is over the place is not given up."""
+        self.succession: asyncio.Task[None] | None = None
+        """Looks for somebody to take this place, which is kept meanwhile even where its dialog
+        ends. It comes to `take_over` or `give_up`; `release` cancels it."""
         self._started = time.monotonic()
         self._listeners: list[Callable[[Event], None]] = []
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._quality = MediaQuality()
-        self._answering = False
+        self._answering = info.direction is Direction.SENT
+        """Nothing is left to be answered: we have, or we called."""
         self._acknowledged = False
         self._release_headers: Mapping[str, str] | None = None
         """What the BYE will carry that waits for the ACK."""
@@ -232,12 +241,18 @@ class Leg:
     @property
     def gone(self) -> bool:
         """Whether nothing can be asked of this leg any more."""
-        return self._final is not None and self._succession is None
+        return self._final is not None and self.succession is None
 
     @property
-    def succession_running(self) -> bool:
-        """Whether somebody is being looked for to take this place."""
-        return self._succession is not None
+    def in_transfer(self) -> bool:
+        """Whether a transfer of this very leg is under way: by a REFER of ours or of its peer, or
+        by somebody who takes its place."""
+        return self.succession is not None or self.wire.on_refer_final is not None
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        """Ours and the peer's, of the dialog (RFC 3261 section 12); empty once it has ended."""
+        return native.dialog_tags(self.pj_id) if self._call is not None else ("", "")
 
     @property
     def rx_packets(self) -> int:
@@ -283,8 +298,8 @@ class Leg:
         After a CANCEL, or where a 2xx crosses it, the leg stays until the INVITE's final response
         has been seen, for `RELEASE_LIMIT` at most.
         """
-        if self._succession is not None:
-            self._succession.cancel()
+        if self.succession is not None:
+            self.succession.cancel()
         call = self._call
         if call is None:
             return
@@ -439,16 +454,9 @@ class Leg:
             self.partner.partner = None
             self.partner = None
 
-    def succeed_by(self, succession: asyncio.Task[None]) -> None:
-        """Keep the place, even where its dialog ends, until `succession` has found somebody for it.
-
-        It ends with `take_over`, or with `give_up`; `release` cancels it.
-        """
-        self._succession = succession
-
     def give_up(self, failed: Attempt | None) -> None:
         """Nobody takes the place. It ends where its dialog has ended."""
-        self._succession = None
+        self.succession = None
         if self._final is not None:
             self.stranded = failed
             self._vacate()
@@ -458,7 +466,7 @@ class Leg:
 
         What was joined, played and connected stays with the place; the label goes with the dialog.
         """
-        self._succession = None
+        self.succession = None
         held = self.held
         here, there = self.audio.leave(), other.audio.leave()
         for name in _OF_THE_DIALOG:
@@ -552,7 +560,7 @@ class Leg:
         call, self._call = self._call, None
         if call is not None:
             call.destroy()
-        if self._succession is not None:
+        if self.succession is not None:
             self.audio.detach()
         else:
             self._vacate()
@@ -575,7 +583,7 @@ class Leg:
             self._end()
 
     def _end(self) -> None:
-        if self._final is None or self._succession is not None or self._ended.done():
+        if self._final is None or self.succession is not None or self._ended.done():
             return
         code, reason = self._final
         ended = LegEnded(self.label, code, reason, self._who_ended(), self._quality)

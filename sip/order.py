@@ -57,6 +57,8 @@ class TransferOrder:
     method: Method
     timeout: float
     """Seconds that the target may ring (INVITE)."""
+    referred_by: str = ""
+    """The leg whose REFER asked for it; empty: the flow, a bot or an operator did."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE."""
     context: Context = field(default_factory=Context)
@@ -85,6 +87,3 @@ class TransferOrder:
         """Take the order back: the attempt's outcome becomes `cancelled`, if it has none yet."""
         if not self.withdrawal.done():
             self.withdrawal.set_result(why)
-
-    referred_by: str = ""
-    """The leg whose REFER asked for it; empty: the flow did."""

@@ -311,6 +311,20 @@ static bool offers_encryption(const pjsip_rx_data *rdata)
     return pj_strstr(&text, &secure) != NULL;
 }
 
+/* Whether a trunk's INVITE may replace a dialog. Which one is Python's to find: the header is taken
+ * out of the message, as pjsua would act on it by itself, and is still in its text. */
+static bool may_replace(pjsip_rx_data *rdata, pjsua_acc_id account)
+{
+    static const pj_str_t replaces = {"Replaces", 8};
+    pjsip_hdr *header;
+
+    if (!sh_transfers_in_allow(account, true))
+        return false;
+    while ((header = pjsip_msg_find_hdr_by_name(rdata->msg_info.msg, &replaces, NULL)))
+        pj_list_erase(header);
+    return true;
+}
+
 static pj_bool_t inner_invite(pjsip_rx_data *rdata)
 {
     const struct sh_source *source = find_source(rdata);
@@ -324,15 +338,15 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
         return refuse_for(rdata, REFUSED_RATE, "Too many calls at once", 1);
     if (pjsua_call_get_count() >= tables.policy.max_legs)
         return refuse_busy(rdata, REFUSED_LIMIT, "Too many calls");
-    if (has_header(rdata, "Replaces")) {
-        refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_FORBIDDEN, "Replaces is not allowed here", NULL,
-               NULL);
-        return PJ_TRUE;
-    }
     if (!source || (trunk && trunk->digest)) {
         if (!authenticate(rdata, &account))
             return PJ_TRUE;
         trunk = find_trunk(account);
+    }
+    if (has_header(rdata, "Replaces") && !may_replace(rdata, account)) {
+        refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_FORBIDDEN, "Replaces is not allowed here", NULL,
+               NULL);
+        return PJ_TRUE;
     }
     if (trunk && trunk->encrypted && !offers_encryption(rdata)) {
         refuse(rdata, REFUSED_UNENCRYPTED, PJSIP_SC_NOT_ACCEPTABLE_HERE, "SRTP is required", NULL,

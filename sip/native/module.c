@@ -502,6 +502,21 @@ static PyObject *call_id(PyObject *self, PyObject *id)
                                 "replace");
 }
 
+static PyObject *dialog_tags(PyObject *self, PyObject *id)
+{
+    pjsip_dialog *dlg;
+    int call;
+
+    (void)self;
+    if (!as_int(id, &call))
+        return NULL;
+    dlg = sh_call_dialog(call);
+    if (!dlg)
+        return Py_BuildValue("ss", "", "");
+    return Py_BuildValue("s#s#", dlg->local.info->tag.ptr, (Py_ssize_t)dlg->local.info->tag.slen,
+                         dlg->remote.info->tag.ptr, (Py_ssize_t)dlg->remote.info->tag.slen);
+}
+
 static PyObject *connect_slots(PyObject *self, PyObject *args)
 {
     int from, to;
@@ -695,6 +710,7 @@ static PyMethodDef methods[] = {
     {"referral_close", referral_close, METH_O, "(id): nothing more will be said of it"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
     {"call_rx_packets", call_rx_packets, METH_O, "(call) -> RTP packets received; 0: no audio"},
+    {"dialog_tags", dialog_tags, METH_O, "(call) -> (ours, the peer's)"},
     {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},
     {"disconnect", disconnect_slots, METH_VARARGS, "(from slot, to slot)"},

@@ -11,6 +11,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from pydantic import ValidationError
+
 from config.errors import InvalidValue
 from config.headers import check_value
 from config.settings import Settings
@@ -100,7 +102,8 @@ def target_of(
             `sip:NAME@` or `sip:+49…@` with one of them.
 
     Raises:
-        ReferRefused: it is our own address without a target's name or a number (404).
+        ReferRefused: it is our own address without a target's name or a number (404), or not
+            reached by INVITE (603).
     """
     uri = None if is_number(destination) else parse_uri(destination)
     if uri is not None and (uri.host, uri.port or 5060) in own:
@@ -111,11 +114,16 @@ def target_of(
         destination, uri = uri.user, None
     for name, target in settings.targets.items():
         if _same(destination, uri, target.destination):
+            if target.method_refused("invite"):
+                raise ReferRefused(603, "Refer-To Is Not Dialled")
             return name, target
     over = trunk if uri is None else _trunk_towards(uri, settings)
-    return destination, Target(
-        kind=Reach.EXTERNAL, destination=destination, trunk=over, method="invite"
-    )
+    try:
+        return destination, Target(
+            kind=Reach.EXTERNAL, destination=destination, trunk=over, method="invite"
+        )
+    except ValidationError as error:
+        raise ReferRefused(603, "Refer-To Is Not Dialled") from error
 
 
 def _same(destination: str, uri: SipUri | None, other: str) -> bool:

@@ -29,6 +29,7 @@ from sip.transfer.inbound_refer import (
     Input,
     Notify,
     StartExpiry,
+    State,
     StopExpiry,
 )
 from sip.transfer.ringing import Dial, Ringing
@@ -76,6 +77,17 @@ class Referral:
         """Answer with this status; nothing is dialled."""
         self._happened(Input.REFUSE, code, reason)
 
+    def accept(self, order: TransferOrder) -> None:
+        """Answer 202; `carry_out` is due."""
+        self._seconds = order.timeout + EXPIRY_MARGIN
+        unheard = self._request.header("Refer-Sub").strip().lower() == "false"
+        self._happened(Input.ACCEPT_UNHEARD if unheard else Input.ACCEPT)
+
+    def torn_away(self) -> None:
+        """`carry_out` was cancelled before it could begin, or broke."""
+        if self._refer.state in (State.REPORTING, State.SILENT):
+            self._happened(Input.FAILURE, 487, "Request Terminated")
+
     @property
     def referred_by(self) -> str:
         """Referred-By for our INVITE (RFC 3892): as it came, else the referrer's address."""
@@ -93,7 +105,7 @@ class Referral:
     async def carry_out(
         self, order: TransferOrder, uri: str, dial: Dial, exchange: Exchange, bye_grace: float
     ) -> None:
-        """Accept the REFER and transfer the referrer's place to the order's target.
+        """Transfer the referrer's place to the order's target.
 
         Args:
             order: whom to reach.
@@ -103,14 +115,10 @@ class Referral:
             bye_grace: seconds that the referrer is given for its own BYE after a success.
         """
         leg, partner = self._leg, self._leg.partner
-        self._seconds = order.timeout + EXPIRY_MARGIN
-        unheard = self._request.header("Refer-Sub").strip().lower() == "false"
-        self._happened(Input.ACCEPT_UNHEARD if unheard else Input.ACCEPT)
         evidence = Evidence(order, uri, self._emit)
         leg.part()
-        waiting = leg.caller.audio.last_loop
-        if partner is not None and waiting is not None:
-            partner.audio.loop(waiting)
+        if partner is not None:
+            self._entertain(partner)
         reached: Leg | None = None
         try:
             came = await Ringing(partner or leg, order, dial, evidence).reach()
@@ -150,6 +158,14 @@ class Referral:
         self._leg.give_up(failed)
         if partner is not None and not partner.gone and not self._leg.gone:
             self._leg.join(partner)
+            if self._leg.held:  # the referrer has to come back to the telephone
+                self._entertain(partner)
+
+    def _entertain(self, partner: Leg) -> None:
+        partner.audio.unhear()
+        waiting = self._leg.caller.audio.last_loop
+        if waiting is not None:
+            partner.audio.loop(waiting)
 
     # -- what the referrer is told ---------------------------------------------------------------
 

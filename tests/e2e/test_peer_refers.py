@@ -5,9 +5,7 @@ caller 127.0.0.2 ──▶ gateway ──▶ agent 127.0.0.3, which refers the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +14,14 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api
+from tests.e2e.transfers_in import (
+    COLLEAGUE,
+    COLLEAGUE_PORT,
+    COLLEAGUE_TONE,
+    COLLEAGUE_URI,
+    shared_gateway,
+)
 from tests.e2e.world import (
     AGENT_TONE,
     CALLER_TONE,
@@ -24,62 +29,10 @@ from tests.e2e.world import (
     PBX,
     PROMPTS,
     World,
-    prompt,
-    transfer_node,
 )
-from tests.peers import network
 from tests.peers.script import Agent, Caller
 
-COLLEAGUE = "127.0.0.4"
-COLLEAGUE_PORT = network.free_port(COLLEAGUE)
-COLLEAGUE_URI = f"sip:colleague@{COLLEAGUE}:{COLLEAGUE_PORT}"
-COLLEAGUE_TONE = 1375
-
-ALLOWED = {"refer": True, "replaces": True}
-
-FLOWS: tuple[dict[str, Any], ...] = (
-    {
-        "flow": "referred",
-        "start": "to_sales",
-        "nodes": {
-            "to_sales": transfer_node(target="sales", timeout=5, waiting="music", next="bye"),
-            "bye": {"type": "hangup", "headers": {"X-End": "completed"}},
-        },
-    },
-    {
-        "flow": "held",
-        "start": "hello",
-        "nodes": {"hello": {"type": "play", "prompt": prompt("welcome"), "next": "hello"}},
-    },
-)
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """A gateway whose PBX may refer."""
-    world = World(
-        tmp_path_factory.mktemp("gateway"),
-        settings={
-            "trunks": {
-                "pbx": {
-                    "transfers_in": ALLOWED,
-                    "routes": [
-                        {"number": "670", "flow": "referred"},
-                        {"number": "100", "flow": "conversation"},
-                    ],
-                }
-            },
-            "targets": {"colleague": {"kind": "external", "destination": COLLEAGUE_URI}},
-        },
-        flows=FLOWS,
-        numbers={"670": "referred", "671": "held"},
-    )
-    world.settings["targets"]["colleague"]["method"] = "invite"
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+__all__ = ["shared_gateway"]
 
 
 @pytest.fixture

@@ -1,0 +1,226 @@
+"""What our peers ask for: REFER in a call, and INVITE with Replaces (RFC 3515, RFC 3891).
+
+Both put somebody else into a place of a call. Whether a trunk may do that at all is the gate's
+table; whether this REFER or that INVITE may, and whom it reaches, is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from config.settings import Settings
+from config.targets import Target
+from sip.context.identity import Told
+from sip.errors import CallEnded, DestinationBlocked
+from sip.events import Direction
+from sip.leg import AGENT, CALLER, Leg
+from sip.message import Message
+from sip.order import TransferOrder
+from sip.outcome import Method
+from sip.pjsip import EventKind, NativeEvent, native
+from sip.transfer.refer_to import ReferRefused, refer_to, target_of
+from sip.transfer.referral import Referral
+from sip.transfer.replaces import Candidate, Progress, judge, replaces_of
+
+log = structlog.get_logger(__name__)
+
+MAX_REFERRALS = 20
+"""REFERs that are carried out in one call: two telephones may refer a caller to each other."""
+
+
+class Endpoint(Protocol):
+    """What the SIP agent does for a transfer by a peer."""
+
+    @property
+    def own(self) -> set[tuple[str, int]]:
+        """Addresses and ports that SIP is spoken on."""
+
+    def request_uri(self, target: Target) -> str:
+        """The request URI of a target that our rules allow. Raises DestinationBlocked."""
+
+    def told(self, caller: Leg, uri: str, target: Target) -> Told:
+        """What an INVITE to a target says of the caller."""
+
+    @property
+    def dial(self) -> Callable[..., Awaitable[Leg]]:
+        """Sends an INVITE: `SipAgent.dial`."""
+
+    def exchange(self, place: Leg, newcomer: Leg) -> None:
+        """Put the newcomer's dialog into the place; the newcomer's leg is left with the old one."""
+
+    def forget_dialog(self, call_id: str) -> None:
+        """No NOTIFY of ours is owed in this dialog any more."""
+
+
+class ByPeer:
+    """The transfers that peers ask for, in all calls."""
+
+    def __init__(
+        self, settings: Settings, endpoint: Endpoint, by_call_id: Mapping[str, Leg]
+    ) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._by_call_id = by_call_id
+        self._referrals: dict[int, Referral] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def permit(self, accounts: Mapping[str, int]) -> None:
+        """Tell the gate which trunks may ask for what.
+
+        Args:
+            accounts: PJSIP's account ids by trunk.
+        """
+        native.transfers_in_replace(
+            [
+                (accounts[name], trunk.transfers_in.refer, trunk.transfers_in.replaces)
+                for name, trunk in self._settings.trunks.items()
+            ]
+        )
+
+    def reporting(self, call_id: str) -> bool:
+        """Whether a referrer in this dialog is still told how its REFER goes."""
+        return any(referral.sip_call_id == call_id for referral in self._referrals.values())
+
+    def saw(self, event: NativeEvent) -> bool:
+        """Take in a REFER or the answer to a NOTIFY; False: the event is neither."""
+        kind, _, call_id, number, extra, _, text = event
+        if kind == EventKind.NOTIFY_FINAL:
+            if (referral := self._referrals.get(number)) is not None:
+                referral.notify_answered(extra)
+        elif kind == EventKind.REFER_RECEIVED:
+            if (leg := self._by_call_id.get(call_id)) is not None:
+                self._referred(leg, number, Message(text))
+            else:  # the call ended in the same batch
+                native.referral_close(number)
+        else:
+            return False
+        return True
+
+    # -- REFER ----------------------------------------------------------------------------------
+
+    def _referred(self, leg: Leg, number: int, request: Message) -> None:
+        referral = self._referrals[number] = Referral(number, leg, request, self._closed)
+        try:
+            order = self._order(leg, request, referral.referred_by)
+            uri = self._endpoint.request_uri(order.target)
+        except (ReferRefused, DestinationBlocked) as error:
+            code, reason = 603, "Destination Not Allowed"
+            if isinstance(error, ReferRefused):
+                code, reason = error.code, error.reason
+            log.warning("REFER refused", leg=leg.id, code=code, reason=str(error))
+            referral.refuse(code, reason)
+            return
+        caller = leg.caller
+        from_user, headers = leg.info.number, order.headers
+        if leg is not caller:
+            says = self._endpoint.told(caller, uri, order.target)
+            from_user, headers = says.from_user, {**says.headers, **headers}
+        dial = partial(
+            self._endpoint.dial,
+            order.target,
+            caller=from_user,
+            headers=headers,
+            beside=caller,
+            attempt=order.attempt,
+            role=CALLER if leg is caller else AGENT,
+        )
+        grace = self._settings.trunks[leg.trunk].refer.bye_grace
+        referral.accept(order)
+        work = referral.carry_out(order, uri, dial, self._endpoint.exchange, grace)
+        self._succeed(leg, work, referral.torn_away)
+
+    def _order(self, leg: Leg, request: Message, referred_by: str) -> TransferOrder:
+        if not leg.answered or leg.gone:
+            raise ReferRefused(603, "Not In A Call")
+        if leg.in_transfer:
+            raise ReferRefused(491, "Request Pending")
+        if leg.caller.referrals == MAX_REFERRALS:
+            raise ReferRefused(603, "Referred Too Often")
+        wanted = refer_to(request)
+        own = self._endpoint.own
+        name, target = target_of(wanted.destination, leg.trunk, self._settings, own)
+        headers = {"Referred-By": referred_by}
+        if wanted.replaces is not None:
+            headers |= {"Replaces": str(wanted.replaces), "Require": "replaces"}
+        leg.caller.referrals += 1
+        return TransferOrder(
+            attempt=f"r{leg.caller.referrals}",
+            name=name,
+            target=target,
+            method=Method.INVITE,
+            timeout=target.timeout,
+            headers=headers,
+            early_media=leg.partner is not None and leg.caller.audio.last_loop is None,
+            referred_by=leg.label,
+        )
+
+    def _closed(self, referral: Referral) -> None:
+        self._referrals.pop(referral.number, None)
+        self._endpoint.forget_dialog(referral.sip_call_id)
+
+    # -- INVITE with Replaces -------------------------------------------------------------------
+
+    def place_of(self, invite: Message, trunk: str) -> Leg | None:
+        """The leg whose place an INVITE over this trunk takes; None: it is a call of its own.
+
+        Raises:
+            ReplacesRefused: it may not, or there is no such place.
+        """
+        replaces = replaces_of(invite)
+        if replaces is None:
+            return None
+        leg = self._by_call_id.get(replaces.call_id)
+        judge(replaces, trunk, [] if leg is None else [_candidate(leg)])
+        return leg
+
+    def replace(self, place: Leg, newcomer: Leg) -> None:
+        """Answer the newcomer, put it into the place, and release whom it replaces."""
+        newcomer.subscribe(place.caller.emit)
+        self._succeed(place, self._replace(place, newcomer), newcomer.release)
+
+    async def _replace(self, place: Leg, newcomer: Leg) -> None:
+        try:
+            await newcomer.answer()
+            self._endpoint.exchange(place, newcomer)
+        except CallEnded:  # it has thought better of it
+            place.give_up(None)
+        except asyncio.CancelledError:
+            place.give_up(None)
+            raise
+        finally:
+            newcomer.release()  # after the exchange it holds the dialog that was replaced
+
+    def _succeed(self, place: Leg, work: Awaitable[None], torn_away: Callable[[], None]) -> None:
+        """Let `work` fill the place. `torn_away` is called where it never got to that."""
+        task = asyncio.ensure_future(work)
+
+        def over(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("transfer by a peer failed", leg=place.id, exc_info=error)
+            if place.succession is task:
+                torn_away()
+                place.give_up(None)
+
+        self._tasks.add(task)
+        task.add_done_callback(over)
+        place.succession = task
+
+
+def _candidate(leg: Leg) -> Candidate:
+    local, remote = leg.tags
+    if leg.in_transfer:
+        progress = Progress.BUSY
+    elif leg.gone:
+        progress = Progress.ENDED
+    elif leg.answered:
+        progress = Progress.ANSWERED
+    else:
+        sent = leg.direction is Direction.SENT
+        progress = Progress.RINGING_THERE if sent else Progress.RINGING_HERE
+    return Candidate(local, remote, leg.trunk, progress)
