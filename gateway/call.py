@@ -7,14 +7,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
 from random import Random
+from typing import Protocol
 
 import structlog
 
 from config.configuration import Configuration
 from gateway.agent import CallerLeg
 from gateway.bots.port import BotConversations
-from gateway.events import CallFailed, CallFinished, CallStarted
+from gateway.events import (
+    CallFailed,
+    CallFinished,
+    CallResumed,
+    CallStarted,
+    ResumeRefused,
+)
 from gateway.records import CallRecord, FinishedCall, encode_events
+from gateway.resumptions import Refused
 from gateway.timeline import CallEvent, Timeline
 from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.disposition import disposition
@@ -22,6 +30,7 @@ from ivr.events import NodeEntered
 from ivr.interpreter import Interpreter
 from ivr.ports import BotPort, CallEnded, PromptSource
 from ivr.result import EndReason, FlowResult
+from ivr.resumption import Resumption, Resumptions
 from sip.events import (
     Direction,
     Event,
@@ -59,6 +68,13 @@ class CallState(StrEnum):
     ENDED = "ended"
 
 
+class Tokens(Resumptions, Protocol):
+    """Hand-back tokens, given out and taken back (gateway.resumptions.ResumptionStore)."""
+
+    async def redeem(self, token: str, trunk: str) -> Resumption | Refused:
+        """Take a token that came over `trunk`."""
+
+
 class CallSession:
     """Runs the flow of one caller's leg, and leaves exactly one record."""
 
@@ -68,6 +84,8 @@ class CallSession:
         configuration: Configuration,
         prompts: PromptSource,
         publish: Callable[[CallEvent], None],
+        resumptions: Tokens,
+        *,
         bots: BotPort | None = None,
     ) -> None:
         """
@@ -83,12 +101,24 @@ class CallSession:
         self._configuration = configuration
         self._prompts = prompts
         self._publish = publish
+        self._resumptions = resumptions
+        self._resumed: Resumption | None = None
         self._bots = bots
         self._interpreter: Interpreter | None = None
         self._media: dict[str, MediaQuality] = {}
         self._agents: set[str] = set()
         """Legs that transfers of this call have dialled and that are still there."""
         self._agents_gone = asyncio.Event()
+
+    @property
+    def resumed_from(self) -> str:
+        """Id of the call whose hand-back token this one brought back; empty: none."""
+        return self._resumed.call if self._resumed else ""
+
+    @property
+    def flow(self) -> str:
+        """The flow that the call began in."""
+        return self._resumed.flow if self._resumed else self.leg.info.flow
 
     @property
     def position(self) -> str | None:
@@ -138,6 +168,11 @@ class CallSession:
         )
         self.leg.subscribe(self._observe)
         settings = self._configuration.settings
+        if info.received.token:
+            await self._resume(info.received.token)
+        if not self.flow:
+            log.warning("no route", trunk=info.trunk, number=info.number, to=info.to_uri)
+            return _broken_off(self.timeline, EndReason.FAILED, f"no route for {info.number}")
         self._interpreter = Interpreter(
             flows=self._configuration.flows,
             start=info.flow,
@@ -151,8 +186,18 @@ class CallSession:
             trunk=info.trunk,
             emit=self.timeline.record,
             rng=_CHANCE,
+            resumptions=self._resumptions,
+            resumed=self._resumed,
         )
         return await self._interpreter.run()
+
+    async def _resume(self, token: str) -> None:
+        found = await self._resumptions.redeem(token, self.leg.info.trunk)
+        if isinstance(found, Refused):
+            self.timeline.record(ResumeRefused(found.reason.value, found.call))
+            return
+        self._resumed = found
+        self.timeline.record(CallResumed(found.call, found.flow, found.node))
 
     def _observe(self, event: Event) -> None:
         self.timeline.record(event)
@@ -186,7 +231,10 @@ class CallSession:
     async def _end_leg(self) -> None:
         with suppress(CallEnded):
             if self.state is CallState.RINGING:
-                self.leg.reject(500, "Server Internal Error")  # lets the trunk try elsewhere
+                if self.flow:
+                    self.leg.reject(500, "Server Internal Error")  # lets the trunk try elsewhere
+                else:
+                    self.leg.reject(404)
             else:
                 await self.leg.hangup({})
         try:
@@ -206,7 +254,7 @@ class CallSession:
             started_at=self.timeline.started_at,
             answered_at=self.answered_at,
             ended_at=self.timeline.now(),
-            flow=info.flow,
+            flow=self.flow,
             path=result.path,
             disposition=disposition(result, answered=self.answered_at is not None),
             end=result.end,
@@ -214,6 +262,7 @@ class CallSession:
             attempts=result.attempts,
             media=self._media,
             events_dropped=self.timeline.dropped,
+            resumed_from=self.resumed_from,
         )
         finished = FinishedCall(record, encode_events(self.timeline.events))
         self._publish(self.timeline.stamp(CallFinished(finished)))

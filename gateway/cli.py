@@ -241,9 +241,11 @@ async def _list(configuration: Configuration, wanted: Filter) -> list[CallRecord
 async def _fetch(configuration: Configuration, prefix: str) -> CallDetail | None:
     async with _records(configuration) as store:
         found = await store.fetch(prefix) if store else None
-    if found is None:
-        return None
-    return CallDetail(call=ended_call(found.record), timeline=timeline_events(found.timeline()))
+        if store is None or found is None:
+            return None
+        later = (await store.resumed_by([found.record.id])).get(found.record.id, ())
+    facts = ended_call(found.record, later)
+    return CallDetail(call=facts, timeline=timeline_events(found.timeline()))
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -65,8 +66,29 @@ calls = Table(
     Column("attempts", JSON, nullable=False),
     Column("media", JSON, nullable=False),
     Column("events_dropped", Integer, nullable=False),
+    Column("resumed_from", String(32), nullable=False),
     Column("events", LargeBinary, nullable=False),
     Index("calls_started", "started_ms"),
+    Index(
+        "calls_resumed_from",
+        "resumed_from",
+        sqlite_where=text("resumed_from <> ''"),
+        postgresql_where=text("resumed_from <> ''"),
+    ),
+)
+resumptions = Table(
+    "resumptions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("trunk", String(64), nullable=False),
+    Column("call_id", String(32), nullable=False),
+    Column("flow", String(64), nullable=False),
+    Column("node", String(64), nullable=False),
+    Column("target", String, nullable=False),
+    Column("variables", JSON, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Index("resumptions_expire", "expires_ms"),
 )
 FACTS = [column for column in calls.c if column.name != "events"]
 """What a listing reads: everything but the timeline."""
@@ -150,6 +172,7 @@ def _row(call: FinishedCall) -> dict[str, object]:
         "attempts": record.attempts,
         "media": record.media,
         "events_dropped": record.events_dropped,
+        "resumed_from": record.resumed_from,
         "events": zlib.compress(call.events, EVENTS_LEVEL),
     }
 
@@ -179,6 +202,7 @@ def to_record(row: Row[Any]) -> CallRecord:
         attempts=_ATTEMPTS.validate_python(row.attempts),
         media=_MEDIA.validate_python(row.media),
         events_dropped=row.events_dropped,
+        resumed_from=row.resumed_from,
     )
 
 

@@ -31,6 +31,28 @@ class CallStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallResumed(Event):
+    """The INVITE brought a hand-back token: the call goes on where another one left its flow."""
+
+    name: ClassVar[str] = "call.resumed"
+    call: str
+    """Id of that call."""
+    flow: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRefused(Event):
+    """The INVITE brought a token that is not good; the call goes where its trunk's routes lead."""
+
+    name: ClassVar[str] = "resume.refused"
+    reason: str
+    """Slug: `unknown`, `expired`, `used`, `foreign_trunk`, `place_gone`, `unavailable`."""
+    call: str
+    """Id of the call that left with it, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallFailed(Event):
     """An error of ours ended the call."""
 

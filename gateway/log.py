@@ -17,7 +17,7 @@ import structlog
 from pydantic_core import to_jsonable_python
 
 from gateway.encoding import encode
-from gateway.events import CallFailed, CallFinished
+from gateway.events import CallFailed, CallFinished, CallResumed, ResumeRefused
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent, iso
 from sip.events import AudioRefused, AudioSilent, SipMessage, TransferEnded
@@ -26,6 +26,8 @@ LEVELS: Mapping[str, int] = {
     CallFinished.name: logging.INFO,
     TransferEnded.name: logging.INFO,
     CallFailed.name: logging.ERROR,
+    CallResumed.name: logging.INFO,
+    ResumeRefused.name: logging.WARNING,
     AudioRefused.name: logging.WARNING,
     AudioSilent.name: logging.WARNING,
 }

@@ -21,7 +21,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.events import CallFinished, CallStarted
+from gateway.events import CallFinished, CallResumed, CallStarted, ResumeRefused
 from gateway.store import CallStore
 from gateway.timeline import CallEvent
 from sip.events import LegAnswered, TransferEnded
@@ -140,6 +140,12 @@ class Metrics:
             ("method", "outcome"),
             registry=registry,
         )
+        self._resumes = Counter(
+            "switchhook_resumes",
+            "INVITEs with a hand-back token: `resumed`, or why they were not",
+            ("result",),
+            registry=registry,
+        )
         setup = Histogram(
             "switchhook_setup_seconds",
             "From INVITE to 2xx, by the direction of the leg",
@@ -168,6 +174,8 @@ class Metrics:
             CallFinished.name: self._call_finished,
             LegAnswered.name: self._leg_answered,
             TransferEnded.name: self._transfer_ended,
+            CallResumed.name: lambda _: self._resumes.labels("resumed").inc(),
+            ResumeRefused.name: lambda event: self._resumes.labels(event.reason).inc(),
         }
 
     @property

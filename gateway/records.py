@@ -44,6 +44,8 @@ class CallRecord:
     """What the RTP of each leg was like, by leg: `caller`, `agent-1` …"""
     events_dropped: int = 0
     """Events in the middle of a very long timeline that were not kept."""
+    resumed_from: str = ""
+    """Id of the call whose hand-back token this one brought back; empty: none."""
 
     @property
     def duration(self) -> float:

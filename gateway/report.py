@@ -27,6 +27,8 @@ def facts(call: LiveCall | EndedCall) -> str:
         ("started", _when(call.started_at)),
         ("answered", _when(call.answered_at) if call.answered_at else "not answered"),
     ]
+    if call.resumed_from:
+        rows.append(("resumed from", call.resumed_from))
     if isinstance(call, LiveCall):
         rows.append(("at node", call.node or "none yet"))
         if call.handover is not None:
@@ -35,7 +37,9 @@ def facts(call: LiveCall | EndedCall) -> str:
     duration = (call.ended_at - call.started_at).total_seconds()
     rows.append(("ended", f"{_when(call.ended_at)} after {duration:.1f} s"))
     rows.append(("path", " > ".join(call.path) or "no node entered"))
-    rows.append(("disposition", call.disposition.value))
+    tagged = f" (tags: {', '.join(call.tags)})" if call.tags else ""
+    rows.append(("disposition", f"{call.disposition.value}{tagged}"))
+    rows += [("resumed by", later) for later in call.resumed_by]
     rows.append(("end", f"{call.end.value} {call.message}".strip()))
     rows += [("transfer", describe_attempt(attempt)) for attempt in call.attempts]
     for leg, quality in call.media.items():

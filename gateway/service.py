@@ -33,6 +33,7 @@ from gateway.errors import PartEnded
 from gateway.events import CallFinished, EventBus
 from gateway.log import EventLog, logged
 from gateway.metrics import Metrics
+from gateway.resumptions import ResumptionStore
 from gateway.store import CallStore
 from gateway.timeline import CallEvent
 from ivr.ports import PromptSource
@@ -73,6 +74,7 @@ class Gateway:
         self._agent = agent
         self._prompts = prompts
         self.store = CallStore(settings.database or default_url(settings.data))
+        self._resumptions = ResumptionStore(self.store.engine, settings.trunks, configuration.flows)
         self.metrics = Metrics(agent.counters, self.store)
         self._bus = EventBus()
         self._bus.subscribe(EventLog(), logged(log_level))
@@ -176,6 +178,7 @@ class Gateway:
         log.info("gateway stopping", calls=len(self._sessions))
         await self._agent.stop()
         await self._see_sessions_off()
+        await self._resumptions.close()
         await self.store.close()
         await self._api.close()
         for part in self._parts:
@@ -185,7 +188,9 @@ class Gateway:
 
     async def _take_calls(self) -> None:
         async for leg in self._agent.inbound():
-            session = CallSession(leg, self._configuration, self._prompts, self._bus.publish)
+            session = CallSession(
+                leg, self._configuration, self._prompts, self._bus.publish, self._resumptions
+            )
             self._calls[leg.id] = session
             task = asyncio.create_task(session.run(), name=f"call {leg.id}")
             self._sessions.add(task)

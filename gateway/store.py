@@ -8,7 +8,7 @@ same way by its URL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy import insert, make_url, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.database import (
     FACTS,
@@ -83,6 +84,11 @@ class CallStore:
     def waiting(self) -> int:
         """How many records are queued."""
         return len(self._waiting)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The connections, for what else is kept in this database."""
+        return self._engine
 
     @property
     def file(self) -> Path | None:
@@ -168,6 +174,21 @@ class CallStore:
             raise AmbiguousId(f"more than one call begins with {prefix}: give more of the id")
         return next(iter(by_id.values()), None)
 
+    async def resumed_by(self, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The ended calls that came back with tokens of these calls, by the id of the earlier."""
+        found: dict[str, tuple[str, ...]] = {}
+        for call in list(self._waiting.values()):
+            if call.record.resumed_from in ids:
+                _add(found, call.record.resumed_from, call.record.id)
+        query = select(calls.c.id, calls.c.resumed_from).where(
+            calls.c.resumed_from != "", calls.c.resumed_from.in_(ids)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query.order_by(calls.c.started_ms))).all()
+        for row in rows:
+            _add(found, row.resumed_from, row.id)
+        return found
+
     async def _prepare(self) -> None:
         try:
             async with self._engine.begin() as connection:
@@ -235,3 +256,9 @@ class CallStore:
 def _plain(error: BaseException) -> str:
     """The driver's own words, without SQLAlchemy's statement and links."""
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
+def _add(found: dict[str, tuple[str, ...]], earlier: str, later: str) -> None:
+    """Written and still queued for a moment, a call is seen twice."""
+    if later not in found.get(earlier, ()):
+        found[earlier] = (*found.get(earlier, ()), later)

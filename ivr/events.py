@@ -129,6 +129,17 @@ class FallbackTaken(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeOffered(Event):
+    """The call is about to leave with a hand-back token."""
+
+    name: ClassVar[str] = "resume.offered"
+    trunk: str
+    """The one that can bring it back."""
+    node: str
+    """Where it goes on then."""
+
+
+@dataclass(frozen=True, slots=True)
 class ValueDropped(Event):
     """A value that the flow's author wrote could not be sent, on the BYE of a `hangup` node. Those
     of a transfer are in its attempt."""

@@ -15,6 +15,7 @@ from ivr.events import Playback, PromptEnded, PromptStarted
 from ivr.ports import BotPort, CallerCall, PromptSource, TransferOrder
 from ivr.prompts.errors import PromptError
 from ivr.result import EndReason
+from ivr.resumption import Resumption, Resumptions, handover_told
 from ivr.tasks import stop
 from ivr.transfer_request import Directory, TransferRequest
 from sip.audio import Pcm
@@ -68,6 +69,8 @@ class FlowRun:
         directory: Directory,
         emit: Callable[[Event], None],
         rng: Random,
+        resumptions: Resumptions,
+        resumed: Resumption | None,
     ) -> None:
         self.flows = flows
         self.call = call
@@ -77,12 +80,20 @@ class FlowRun:
         self.emit = emit
         self.rng = rng
         self.start = start
-        self.place = Place(start, flows[start].start)
+        self.resumptions = resumptions
+        self.place = Place(start, resumed.node if resumed else flows[start].start)
         self.path: list[str] = []
-        self.variables = dict(call.info.received.variables)
+        self.variables = {
+            **(resumed.variables if resumed else {}),
+            **call.info.received.variables,
+        }
         self.request = TransferRequest()
         """The last transfer that a bot or an operator asked for."""
-        self.handover: Handover | None = None
+        self.brought: Handover | None = (
+            handover_told(call.info.received.status, resumed.target) if resumed else None
+        )
+        """What became of the caller before this call, if it goes on where another one left."""
+        self.handover: Handover | None = self.brought
         self.attempts: dict[str, Attempt] = {}
         """Those with a verdict, by id."""
         self.attempts_made = 0
@@ -113,7 +124,8 @@ class FlowRun:
 
     def filling(self) -> Filling:
         """What fills in the templates of a node, with what is known of the call now."""
-        return Filling(facts(self.call.id, self.call.info, self.variables, self.handover))
+        *_, last = (self.brought, *map(Handover.of, self.attempts.values()))
+        return Filling(facts(self.call.id, self.call.info, self.variables, last))
 
     def wait_by(self, kind: Waiting) -> None:
         """Let the caller hear that somebody is being reached, until `stop_loop` of the call.

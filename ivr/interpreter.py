@@ -37,6 +37,7 @@ from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play
 from ivr.ports import BotPort, CallEnded, CallerCall, PromptSource
 from ivr.prompts.errors import PromptError
 from ivr.result import EndReason, FlowResult
+from ivr.resumption import Resumption, Resumptions
 from ivr.tasks import cut, finished, stop
 from ivr.transfer_request import Directory, TransferRequest
 from sip.events import Event, LegEnded, TransferEnded, TransferJoined
@@ -68,21 +69,26 @@ class Interpreter:
         trunk: str | None,
         emit: Callable[[Event], None],
         rng: Random,
+        resumptions: Resumptions,
+        resumed: Resumption | None = None,
     ) -> None:
-        """Prepare a call that begins at the start node of the flow `start`.
+        """Prepare a call that begins at the start node of the flow `start`, or, `resumed`, where
+        another one has left it.
 
         `trunk` is the caller's: a number that a bot or an operator asks for is dialled over it.
         `emit` takes the flow's events; those of the legs have listeners of their own.
         """
         self._run = FlowRun(
             flows=flows,
-            start=start,
+            start=resumed.flow if resumed else start,
             call=call,
             bot=bot,
             prompts=prompts,
             directory=Directory(targets, trunk),
             emit=emit,
             rng=rng,
+            resumptions=resumptions,
+            resumed=resumed,
         )
         self._work: asyncio.Task[Step] | None = None
         """What the current node is doing."""
@@ -124,7 +130,7 @@ class Interpreter:
         return FlowResult(
             path=tuple(run.path),
             end=end.reason,
-            handover=run.handover,
+            handover=None if run.handover is run.brought else run.handover,
             attempts=tuple(run.attempts.values()),
             message=end.message,
         )

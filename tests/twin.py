@@ -28,6 +28,7 @@ from ivr.ports import (
     CallEnded,
 )
 from ivr.prompts.errors import PromptError
+from ivr.resumption import Resumption
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.events import (
@@ -249,6 +250,29 @@ class TwinCall:
     def _publish(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
+
+
+class TwinResumptions:
+    """Hand-back tokens in memory: `token-1`, `token-2` …"""
+
+    def __init__(self) -> None:
+        self.offered: dict[str, tuple[Resumption, str]] = {}
+        """What was offered and not withdrawn, and to which trunk, by token."""
+        self.given = 0
+        self.full = False
+        """Nothing can be kept."""
+
+    async def offer(self, resumption: Resumption, trunk: str) -> str:
+        await asyncio.sleep(0)
+        if self.full:
+            return ""
+        self.given += 1
+        token = f"token-{self.given}"
+        self.offered[token] = (resumption, trunk)
+        return token
+
+    def withdraw(self, token: str) -> None:
+        del self.offered[token]
 
 
 class TwinBot:

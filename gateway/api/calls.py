@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -31,7 +31,7 @@ from gateway.api.models import (
 from gateway.api.problems import Problem, documented
 from gateway.api.service import Service
 from gateway.call import CallSession
-from gateway.records import FinishedCall
+from gateway.records import CallRecord, FinishedCall
 from gateway.store import Filter
 from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.disposition import Disposition
@@ -94,7 +94,8 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
         began = None if since is None else since.timestamp()
         if state == "ended":
             found = await service.store.list(Filter(disposition, trunk, began, limit))
-            return await _json(lambda: CallList(calls=[ended_call(record) for record in found]))
+            later = await _resumed_by(service, [record.id for record in found])
+            return await _json(lambda: _ended(found, later))
         if disposition is not None:
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -115,7 +116,7 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
     async def show_call(call_id: str) -> Response:
         """A call with its timeline: as it stands now, or its record once it has ended."""
         call = await find(call_id)
-        facts = ended_call(call.record) if isinstance(call, FinishedCall) else live_call(call)
+        facts = await _facts(service, call)
         rows = _rows(call)
         return await _json(lambda: CallDetail(call=facts, timeline=timeline_events(rows())))
 
@@ -189,6 +190,26 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
         return await decide(call_id, body.decision())
 
     return calls
+
+
+def _ended(found: Sequence[CallRecord], later: Mapping[str, Sequence[str]]) -> CallList:
+    return CallList(calls=[ended_call(record, later.get(record.id, ())) for record in found])
+
+
+async def _facts(service: Service, call: CallSession | FinishedCall) -> LiveCall | EndedCall:
+    if isinstance(call, FinishedCall):
+        later = await _resumed_by(service, [call.record.id])
+        return ended_call(call.record, later.get(call.record.id, ()))
+    return live_call(call)
+
+
+async def _resumed_by(service: Service, ids: list[str]) -> Mapping[str, Sequence[str]]:
+    """Calls that came back, ended or in progress, by the id of the earlier one."""
+    later = dict(await service.store.resumed_by(ids))
+    for call_id, session in service.calls.items():
+        if session.resumed_from in ids:
+            later[session.resumed_from] = (*later.get(session.resumed_from, ()), call_id)
+    return later
 
 
 def _rows(call: CallSession | FinishedCall) -> Callable[[], list[dict[str, object]]]:

@@ -12,6 +12,7 @@ _FACTS: JsonDict = {
     "number": "1000",
     "sip_call_id": "a84b4c76e66710@192.0.2.5",
     "flow": "reception",
+    "resumed_from": "",
     "started_at": "2026-08-01T09:30:00.000Z",
     "answered_at": "2026-08-01T09:30:00.020Z",
 }
@@ -36,6 +37,8 @@ ENDED_CALL: JsonDict = _FACTS | {
     "end": "hangup",
     "message": "",
     "attempts": [],
+    "tags": [],
+    "resumed_by": [],
     "media": {},
     "events_dropped": 0,
 }

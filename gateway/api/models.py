@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -128,6 +128,8 @@ class CallFacts(BaseModel):
     """What was dialled."""
     sip_call_id: str
     flow: str
+    resumed_from: str
+    """The call whose hand-back token this one brought back; empty: none."""
     started_at: datetime
     answered_at: datetime | None
 
@@ -163,6 +165,10 @@ class EndedCall(CallFacts):
     message: str
     """What went wrong, where something did."""
     attempts: list[Attempt]
+    tags: list[str]
+    """What the call was filed under by those who handed it over, each once."""
+    resumed_by: list[str]
+    """The calls that came back with a hand-back token of this one."""
     media: dict[str, MediaQuality]
     """What the RTP of each leg was like."""
     events_dropped: int
@@ -225,7 +231,8 @@ def live_call(session: CallSession) -> LiveCall:
         caller=info.caller,
         number=info.number,
         sip_call_id=info.sip_call_id,
-        flow=info.flow,
+        flow=session.flow,
+        resumed_from=session.resumed_from,
         started_at=_utc(session.timeline.started_at),
         answered_at=None if session.answered_at is None else _utc(session.answered_at),
         state=session.state,
@@ -235,8 +242,8 @@ def live_call(session: CallSession) -> LiveCall:
     )
 
 
-def ended_call(record: CallRecord) -> EndedCall:
-    """A record."""
+def ended_call(record: CallRecord, resumed_by: Sequence[str] = ()) -> EndedCall:
+    """A record, and the calls that came back after it."""
     return EndedCall(
         id=record.id,
         direction=record.direction,
@@ -245,6 +252,7 @@ def ended_call(record: CallRecord) -> EndedCall:
         number=record.number,
         sip_call_id=record.sip_call_id,
         flow=record.flow,
+        resumed_from=record.resumed_from,
         started_at=_utc(record.started_at),
         answered_at=None if record.answered_at is None else _utc(record.answered_at),
         ended_at=_utc(record.ended_at),
@@ -253,6 +261,8 @@ def ended_call(record: CallRecord) -> EndedCall:
         end=record.end,
         message=record.message,
         attempts=list(record.attempts),
+        tags=list(dict.fromkeys(tag for each in record.attempts for tag in each.tags)),
+        resumed_by=list(resumed_by),
         media=dict(record.media),
         events_dropped=record.events_dropped,
     )

@@ -18,10 +18,12 @@ from gateway.call import CallSession
 from gateway.rehearsal.loopback import Pace, on_loopback, trunk_names
 from gateway.rehearsal.result import Rehearsed, judge
 from gateway.rehearsal.scene import Scene
+from gateway.resumptions import Refusal, Refused
 from gateway.timeline import CallEvent
 from ivr.events import NodeEntered
 from ivr.ports import Accepts, BotExit, BotHangup, BotStart
 from ivr.prompts.store import PromptStore
+from ivr.resumption import Resumption
 from sip.agent import SipAgent
 from sip.audio import Pcm
 from sip.faulty.cases import Case
@@ -128,7 +130,9 @@ class Stage:
 
     async def _follow(self, leg: Leg, configuration: Configuration, prompts: _Curtailed) -> None:
         play = self._plays[leg.info.caller]
-        session = CallSession(leg, configuration, prompts, play.happened, bots=_NoBots(play))
+        session = CallSession(
+            leg, configuration, prompts, play.happened, _SpentTokens(), bots=_NoBots(play)
+        )
         try:
             await session.run()
         finally:
@@ -184,6 +188,21 @@ class _NoBots:
         """Stop here."""
         self._play.stop(f"bot {start.bot}")
         return BotHangup()
+
+
+class _SpentTokens:
+    """`gateway.call.Tokens`: calls leave with a token as ever, which nobody can bring back."""
+
+    async def offer(self, resumption: Resumption, trunk: str) -> str:
+        """One as long as a real one."""
+        return "-" * 22
+
+    def withdraw(self, token: str) -> None:
+        """There is nothing to forget."""
+
+    async def redeem(self, token: str, trunk: str) -> Resumption | Refused:
+        """None is known."""
+        return Refused(Refusal.UNKNOWN)
 
 
 class _Curtailed:

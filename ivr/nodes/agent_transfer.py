@@ -14,11 +14,13 @@ from dataclasses import replace
 import structlog
 
 from config.flows import AgentTransfer, Waiting
-from ivr.events import FallbackTaken
+from config.targets import Target
+from ivr.events import FallbackTaken, ResumeOffered
 from ivr.fallback import choose
 from ivr.flow_run import End, FlowRun, Step
 from ivr.ports import CallEnded, TransferOrder
 from ivr.result import EndReason
+from ivr.resumption import Resumption, has_left, trunk_of, way_back
 from ivr.tasks import finished, stop
 from ivr.transfer_request import method
 from sip.order import Acceptance, Withdrawal
@@ -77,8 +79,11 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
     if how is not Method.INVITE:
         await run.answer()
     await _announce(node, run)
+    token = await _token(node, run, how, name, target)
     if run.cancel_requested:
         run.cancel_requested = False
+        if token:
+            run.resumptions.withdraw(token)
         return _undialled(run, how, name, Outcome.CANCELLED, "cancelled before it was dialled")
     filling = run.filling()
     headers = filling.headers(node.headers)
@@ -93,6 +98,7 @@ async def _attempt(node: AgentTransfer, run: FlowRun) -> Attempt:
         # The flow's author has the last word on what both say.
         headers={**request.headers, **headers},
         context=context,
+        token=token,
         dropped=tuple(filling.dropped),
         early_media=node.waiting is Waiting.EARLY_MEDIA,
         accept=_acceptance(node, run),
@@ -115,6 +121,19 @@ def _acceptance(node: AgentTransfer, run: FlowRun) -> Acceptance | None:
     if accept is None or prompt is None:
         return None
     return Acceptance(prompt, accept.digits, accept.timeout, accept.times)
+
+
+async def _token(node: AgentTransfer, run: FlowRun, how: Method, name: str, target: Target) -> str:
+    """The hand-back token that the call leaves with; empty: it does not come back."""
+    back = way_back(node, how)
+    trunk = trunk_of(how, run.call.info.trunk, target)
+    if back is None or trunk is None:
+        return ""
+    leaving = Resumption(run.call.id, run.place.flow, back, name, dict(run.variables))
+    token = await run.resumptions.offer(leaving, trunk)
+    if token:
+        run.emit(ResumeOffered(trunk, back))
+    return token
 
 
 def _undialled(run: FlowRun, how: Method, target: str, outcome: Outcome, reason: str) -> Attempt:
@@ -152,14 +171,20 @@ async def _carry_out(run: FlowRun, order: TransferOrder) -> Attempt:
             log.error("transfer without a verdict", call_id=run.call.id, attempt=order.attempt)
             await stop(transfer)
         attempt = _salvage(run, order, transfer)
-        run.record(attempt)
+        _record(run, order, attempt)
         if run.caller_left is None:
             raise
         return attempt
     finally:
         run.order = None
-    run.record(attempt)
+    _record(run, order, attempt)
     return attempt
+
+
+def _record(run: FlowRun, order: TransferOrder, attempt: Attempt) -> None:
+    run.record(attempt)
+    if order.token and not has_left(attempt):
+        run.resumptions.withdraw(order.token)
 
 
 def _salvage(run: FlowRun, order: TransferOrder, transfer: asyncio.Task[Attempt]) -> Attempt:

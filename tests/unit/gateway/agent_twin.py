@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.bots.caller import CallerAudio
+from gateway.resumptions import Refusal, Refused
+from ivr.resumption import Resumption
 from sip.agent import Counters, RegistrationState
 from sip.context.received import Received
 from sip.errors import BindError, CallEnded
@@ -20,7 +22,7 @@ from sip.events import (
     SipMessage,
 )
 from sip.outcome import Side
-from tests.twin import Stage, TwinCall, TwinPrompts, Verdict
+from tests.twin import Stage, TwinCall, TwinPrompts, TwinResumptions, Verdict
 
 CALLER = "192.0.2.5:5060"
 INVITE = (
@@ -153,6 +155,16 @@ class TwinAgent:
     def counters(self) -> Counters:
         legs = sum(leg.ended is None for leg in self.legs.values())
         return replace(Counters(*[0] * len(fields(Counters))), legs_active=legs)
+
+
+class TwinTokens(TwinResumptions):
+    """`gateway.call.Tokens` in memory."""
+
+    async def redeem(self, token: str, trunk: str) -> Resumption | Refused:
+        await asyncio.sleep(0)
+        if token not in self.offered:
+            return Refused(Refusal.UNKNOWN)
+        return self.offered.pop(token)[0]
 
 
 class TwinPromptStore(TwinPrompts):

@@ -27,7 +27,7 @@ from gateway.store import CallStore
 from ivr.decisions import RefusalReason
 from ivr.disposition import Disposition
 from tests.twin import Verdict
-from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
+from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore, TwinTokens
 from tests.unit.gateway.scene import DEADLINE, STARTED, configuration, finished_call, ignore
 
 LIVE = "00000000000000aa"
@@ -82,7 +82,9 @@ async def leg(service: TwinService) -> AsyncIterator[TwinLeg]:
     """A call that plays a very long welcome."""
     leg = TwinLeg(LIVE, verdicts=[Verdict(rings=True)])
     leg.endless.add("Welcome")
-    session = CallSession(leg, configuration(Path("/nowhere")), TwinPromptStore(), ignore)
+    session = CallSession(
+        leg, configuration(Path("/nowhere")), TwinPromptStore(), ignore, TwinTokens()
+    )
     service.calls[LIVE] = session
     playing = asyncio.Event()
     leg.stage.on("play Welcome", playing.set)

@@ -24,7 +24,7 @@ from ivr.result import EndReason
 from sip.events import Direction, LegEnded, LegStarted, MediaQuality
 from sip.outcome import HandoverStatus, Outcome, Side
 from tests.twin import Verdict
-from tests.unit.gateway.agent_twin import TwinLeg, TwinPromptStore
+from tests.unit.gateway.agent_twin import TwinLeg, TwinPromptStore, TwinTokens
 from tests.unit.gateway.scene import DEADLINE, configuration
 
 CALL = "00000000000000aa"
@@ -38,8 +38,13 @@ class Scene:
     def __init__(self, *verdicts: Verdict, flow: str = "main") -> None:
         self.leg = TwinLeg(CALL, verdicts=verdicts)
         self.published: list[CallEvent] = []
+        self.tokens = TwinTokens()
         self.session = CallSession(
-            self.leg, configuration(Path("/nowhere")), TwinPromptStore(), self.published.append
+            self.leg,
+            configuration(Path("/nowhere")),
+            TwinPromptStore(),
+            self.published.append,
+            self.tokens,
         )
 
     async def run(self) -> CallRecord:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.events import CallFailed, CallFinished, EventBus
+from gateway.events import CallFailed, CallFinished, CallResumed, EventBus, ResumeRefused
 from gateway.log import LEVELS, EventLog, Format, configure, logged, redact, summary
 from gateway.timeline import Timeline
 from sip.events import AudioRefused, AudioSilent, Direction, DtmfReceived, SipMessage, TransferEnded
@@ -182,6 +182,8 @@ def test_the_document_lists_what_is_logged_above_debug() -> None:
         CallFinished.name,
         TransferEnded.name,
         CallFailed.name,
+        CallResumed.name,
+        ResumeRefused.name,
         AudioRefused.name,
         AudioSilent.name,
     }

@@ -12,8 +12,17 @@ from config.targets import Reach, Target
 from ivr.interpreter import Interpreter
 from ivr.ports import BotExit
 from ivr.result import FlowResult
+from ivr.resumption import Resumption
 from sip.events import Event
-from tests.twin import Stage, TwinBot, TwinCall, TwinPrompts, Verdict
+from tests.twin import (
+    Stage,
+    TwinBot,
+    TwinCall,
+    TwinFacts,
+    TwinPrompts,
+    TwinResumptions,
+    Verdict,
+)
 
 TARGETS = {
     "billing": Target(kind=Reach.INTERNAL, destination="sip:billing@10.0.0.8"),
@@ -34,6 +43,8 @@ class Scene:
         broken: Iterable[str] = (),
         others: Sequence[Flow] = (),
         rng: Random | None = None,
+        resumed: Resumption | None = None,
+        info: TwinFacts | None = None,
         **keys: Any,
     ) -> None:
         flow = flow_of(nodes, **keys)
@@ -41,6 +52,9 @@ class Scene:
         self.call = TwinCall(self.stage, verdicts)
         self.bot = TwinBot(self.stage, exits)
         self.events: list[Event] = []
+        self.resumptions = TwinResumptions()
+        if info is not None:
+            self.call.info = info
         self.interpreter = Interpreter(
             flows={each.flow: each for each in (flow, *others)},
             start=flow.flow,
@@ -51,6 +65,8 @@ class Scene:
             trunk="carrier",
             emit=self.events.append,
             rng=rng or Random(1),
+            resumptions=self.resumptions,
+            resumed=resumed,
         )
 
     @property
