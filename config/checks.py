@@ -69,6 +69,10 @@ def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
             yield Finding(("targets", name), "this name stands for all other targets", hint)
         for finding in _target(target, settings):
             yield finding.below(("targets", name))
+        verdict = rules.allowed(target.destination, settings, target.trunk)
+        if not verdict.allowed:
+            message = f"{target.destination} {verdict.reason}"
+            yield Finding(("targets", name, "destination"), message, "Change one of the two")
     if settings.waiting.music and (reason := why_no_wave(settings.waiting.music)):
         yield Finding(("waiting", "music"), reason)
 
@@ -118,6 +122,10 @@ def _target(target: Target, settings: Settings) -> Iterator[Finding]:
     if target.trunk is not None and trunk is None:
         message = f"there is no trunk `{target.trunk}`"
         yield Finding(("trunk",), message, nearest(target.trunk, trunks))
+    for index, caller_trunk in enumerate(target.from_trunks or ()):
+        if caller_trunk not in trunks:
+            message = f"there is no trunk `{caller_trunk}`"
+            yield Finding(("from_trunks", index), message, nearest(caller_trunk, trunks))
     if is_number(target.destination):
         if trunk is not None and trunk.next_hop is None:
             message = f"trunk `{target.trunk}` has no `proxy` to dial a number over"
@@ -197,10 +205,11 @@ def _agent_transfer(node: AgentTransfer, settings: Settings) -> Iterator[Finding
         target = node.target
         for finding in _target(target, settings):
             yield finding.below(("target",))
-        if not rules.allowed(target.destination, settings).allowed:
+        verdict = rules.allowed(target.destination, settings, target.trunk)
+        if not verdict.allowed:
             yield Finding(
                 ("target", "destination"),
-                f"{target.destination} is not allowed by the settings",
+                f"{target.destination} {verdict.reason}",
                 "Name it under `targets`, or add a pattern to `allow`",
             )
     elif node.target is None:

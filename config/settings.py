@@ -17,6 +17,7 @@ from config.hand_back import HandBack, Variables
 from config.headers import check_pattern, check_value
 from config.identity import Identity
 from config.limits import Rate, TrunkLimits
+from config.numbers import Numbers
 from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
 from config.tls import OwnCertificate, PeerCertificate, Srtp
@@ -336,6 +337,11 @@ class Trunk(Strict):
     """What the peer's certificate must show."""
     srtp: Srtp = Srtp()
     """Whether audio is encrypted."""
+    numbers: Numbers = Numbers()
+    """How it writes telephone numbers; here they are E.164."""
+    allow: list[Annotated[str, AfterValidator(check_allow)]] | None = None
+    """The only destinations that are dialled over this trunk, named targets included; default: all
+    that are allowed."""
     caller_id: UserPart | None = None
     """User part of From on outbound calls; default: the caller's own number."""
     routes: list[Route] = Field(default_factory=list)
@@ -454,6 +460,8 @@ class Settings(Strict):
     """Whom a call can be transferred to, by name."""
     allow: list[Annotated[str, AfterValidator(check_allow)]] = Field(default_factory=list)
     """Destinations allowed besides named targets: `+49*`, `sip:*@example.com`."""
+    deny: list[Annotated[str, AfterValidator(check_allow)]] = Field(default_factory=list)
+    """Destinations never dialled, whatever allows them: `+4990*`."""
     bots: dict[Name, Bot] = Field(default_factory=dict)
     """The bots that flows can use, by name."""
     speech: Speech = Speech()

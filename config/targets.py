@@ -37,6 +37,8 @@ class Target(Strict):
     """Default: `invite` for internal targets, which take no other; `refer` for external ones."""
     timeout: Seconds = Field(default=30, gt=0)
     """How long the target may ring."""
+    from_trunks: list[Name] | None = None
+    """Only calls that came in over these trunks are transferred to it; default: all."""
     max_calls: int | None = Field(default=None, ge=1, le=4000)
     """Legs to it at once that the gateway has dialled; with more, a transfer is `blocked`."""
 

@@ -18,8 +18,9 @@ from typing import assert_never
 import structlog
 
 from config.errors import Undialable
+from config.numbers import Numbers
 from config.routing import flow_for
-from config.rules import allowed, destination_uri
+from config.rules import allowed, destination_uri, reachable
 from config.settings import Settings
 from config.targets import Target
 from config.uri import parse_proxy, parse_uri
@@ -271,8 +272,9 @@ class SipAgent:
         message = Message(text)
         leg_id = secrets.token_hex(8)
         call = PjCall(self._accounts[trunk], pj_id)
-        number = user_part(message.request_uri)
         configured = self._settings.trunks.get(trunk)
+        numbers = configured.numbers if configured is not None else Numbers()
+        number = numbers.to_e164(user_part(message.request_uri))
         flow = flow_for(number, configured) if configured is not None else None
         info = LegInfo(
             direction=Direction.RECEIVED,
@@ -280,7 +282,7 @@ class SipAgent:
             flow=flow or "",
             from_uri=address(message.header("From")),
             to_uri=address(message.header("To")),
-            caller=user_part(message.header("From")),
+            caller=numbers.to_e164(user_part(message.header("From"))),
             number=number,
             sip_call_id=message.header("Call-ID"),
             source=source,
@@ -351,7 +353,7 @@ class SipAgent:
     async def _transfer(self, caller: Leg, order: TransferOrder) -> Attempt:
         order = with_context(order, caller.info, self._settings.trunks)
         try:
-            uri = self.request_uri(order.target)
+            uri = self.request_uri(order.target, caller.info.trunk)
         except DestinationBlocked as error:
             evidence = Evidence(order, order.target.destination, caller.emit)
             return evidence.conclude(Outcome.BLOCKED, reason=str(error))
@@ -387,9 +389,16 @@ class SipAgent:
         listen = self._engine.listening[0]
         return named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
 
-    def request_uri(self, target: Target) -> str:
-        """The request URI of a target that our rules allow. Raises DestinationBlocked."""
-        verdict = allowed(target.destination, self._settings)
+    def request_uri(self, target: Target, caller_trunk: str | None = None) -> str:
+        """The request URI of a target that our rules allow. Raises DestinationBlocked.
+
+        Args:
+            target: whom to call.
+            caller_trunk: where the call came in that is to be transferred; None: nobody's call is.
+        """
+        verdict = allowed(target.destination, self._settings, target.trunk)
+        if verdict.allowed and caller_trunk is not None:
+            verdict = reachable(target, caller_trunk)
         if not verdict.allowed:
             raise DestinationBlocked(f"{target.destination} {verdict.reason}")
         try:
@@ -456,7 +465,7 @@ class SipAgent:
         await self._names.address(parse_uri(next_hop).host)  # PJSIP asks again, and finds it known
         self._limits.check(target, self._legs.values(), asyncio.get_running_loop().time())
         account = self._accounts[target.trunk or DIRECT]
-        from_user = (trunk.caller_id if trunk else None) or caller
+        from_user = (trunk.caller_id or trunk.numbers.from_e164(caller)) if trunk else caller
         parameters = call_parameters()
         add_headers(parameters.txOption, headers.items())
         if from_user and not (trunk and trunk.registration):

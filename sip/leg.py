@@ -92,9 +92,9 @@ class LegInfo:
     from_uri: str
     to_uri: str
     caller: str
-    """User part of From."""
+    """User part of From; a telephone number is E.164, however the trunk writes it."""
     number: str
-    """What was dialled: user part of the request URI."""
+    """What was dialled: user part of the request URI, likewise."""
     sip_call_id: str
     source: str
     """`address:port` of the peer; empty for an outbound leg."""

@@ -40,7 +40,7 @@ class Endpoint(Protocol):
     def own(self) -> set[tuple[str, int]]:
         """Addresses and ports that SIP is spoken on."""
 
-    def request_uri(self, target: Target) -> str:
+    def request_uri(self, target: Target, caller_trunk: str | None = None) -> str:
         """The request URI of a target that our rules allow. Raises DestinationBlocked."""
 
     def told(self, caller: Leg, uri: str, target: Target) -> Told:
@@ -107,7 +107,7 @@ class ByPeer:
         referral = self._referrals[number] = Referral(number, leg, request, self._closed)
         try:
             order = self._order(leg, request, referral.referred_by)
-            uri = self._endpoint.request_uri(order.target)
+            uri = self._endpoint.request_uri(order.target, leg.info.trunk)
         except (ReferRefused, DestinationBlocked) as error:
             code, reason = 603, "Destination Not Allowed"
             if isinstance(error, ReferRefused):

@@ -109,9 +109,9 @@ def target_of(
     if uri is not None and (uri.host, uri.port or 5060) in own:
         if uri.user in settings.targets:
             return uri.user, settings.targets[uri.user]
-        if not is_number(uri.user):
+        destination, uri = settings.trunks[trunk].numbers.to_e164(uri.user), None
+        if not is_number(destination):
             raise ReferRefused(404, "Neither A Target Nor A Number")
-        destination, uri = uri.user, None
     for name, target in settings.targets.items():
         if _same(destination, uri, target.destination):
             if target.method_refused("invite"):

@@ -32,9 +32,9 @@ class Line:
     port: int
     sockets: list[Socket]
 
-    async def peer(self, address: str = TRUNK) -> Peer:
+    async def peer(self, address: str = TRUNK, port: int = 0) -> Peer:
         loop = asyncio.get_running_loop()
-        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(address, 0))
+        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(address, port))
         self.sockets.append(socket)
         port = transport.get_extra_info("sockname")[1]
         return Peer(socket, address, port, self.port)
@@ -259,3 +259,29 @@ class TestLimits:
             await line.agent.dial(target)
         leg.release()
         await leg.wait_ended()
+
+
+class TestNumbers:
+    """Whatever the trunk writes, the rest of the gateway sees E.164, and the trunk its own way."""
+
+    async def test_in_and_out(self) -> None:
+        numbers = {"country": "49", "sends": "national"}
+        routes = [{"number": "+4930*", "flow": "berlin"}, {"flow": "any"}]
+        port = network.free_port(TRUNK)
+        trunk = {"numbers": numbers, "routes": routes, "proxy": f"sip:{TRUNK}:{port}"}
+        async with opened(trunk) as line:
+            peer = await line.peer()
+            peer.send("INVITE", "Content-Type: application/sdp", body=SDP, to="03012345")
+            async with asyncio.timeout(LIMIT):
+                leg = await anext(line.agent.inbound())
+            assert (leg.info.number, leg.info.flow) == ("+493012345", "berlin")
+            leg.reject(486)
+            await leg.wait_ended()
+            proxy = await line.peer(port=port)
+            target = Target(kind=Reach.EXTERNAL, destination="+4930555", trunk="trunk")
+            out = await line.agent.dial(target, caller="+491715550100")
+            invite = await proxy.socket.request("INVITE")
+            assert invite.request_uri == f"sip:030555@{TRUNK}:{port}"
+            assert "sip:01715550100@" in invite.header("From")
+            out.release()
+            await out.wait_ended()

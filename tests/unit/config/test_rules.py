@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.errors import Undialable
-from config.rules import Verdict, allowed, destination_uri
+from config.rules import Verdict, allowed, destination_uri, reachable
 from config.settings import Settings, Trunk
 from config.targets import Reach, Target
 from tests.unit.config.files import Files
@@ -78,6 +78,66 @@ def test_blocked(settings: Settings, destination: str) -> None:
 )
 def test_what_is_no_destination_is_blocked(settings: Settings, destination: str) -> None:
     assert not allowed(destination, settings).allowed
+
+
+class TestDenyAndTrunks:
+    """What is denied, and what a trunk and a target keep to themselves."""
+
+    @pytest.fixture
+    def settings(self) -> Settings:
+        return Settings.model_validate(
+            {
+                "sip": {"listen": [{"address": "127.0.0.1"}], "rtp": {"address": "127.0.0.1"}},
+                "trunks": {
+                    "carrier": {
+                        "sources": ["10.0.0.2"],
+                        "proxy": "sip:10.0.0.2",
+                        "numbers": {"country": "49"},
+                    },
+                    "branch": {"sources": ["10.0.0.3"], "allow": ["+4930*"]},
+                },
+                "allow": ["+49*", "sip:*@10.0.0.2"],
+                "deny": ["+4990*", "sip:boss@10.0.0.2"],
+            }
+        )
+
+    @pytest.mark.parametrize(
+        "destination",
+        [
+            "+4990012345",
+            "sip:+4990012345@10.0.0.2",
+            "sip:090012345@10.0.0.2",
+            "sip:%2b4990012345@10.0.0.2",
+            "sip:004990012345@10.0.0.2;user=phone",
+            "sip:boss@10.0.0.2",
+        ],
+    )
+    def test_deny_wins_however_it_is_written(self, settings: Settings, destination: str) -> None:
+        verdict = allowed(destination, settings, "carrier")
+        assert not verdict.allowed
+        assert verdict.reason.startswith("is denied by")
+
+    def test_over_a_trunk_only_what_it_allows_is_dialled(self, settings: Settings) -> None:
+        assert allowed("+493012345", settings, "branch").allowed
+        assert allowed("+4940123", settings, "carrier").allowed
+        refused = allowed("+4940123", settings, "branch")
+        assert refused == Verdict(False, "matches nothing of `trunks.branch.allow`")
+
+    def test_a_target_may_be_for_some_trunks_calls(self) -> None:
+        target = Target(
+            kind=Reach.EXTERNAL,
+            destination="+493012345",
+            trunk="carrier",
+            from_trunks=["branch"],
+        )
+        assert reachable(target, "branch").allowed
+        assert reachable(target, "carrier") == Verdict(False, "is not for calls of trunk carrier")
+
+    def test_a_number_leaves_as_its_trunk_writes_it(self, settings: Settings) -> None:
+        national = {"sends": "national", "country": "49"}
+        trunk = settings.trunks["carrier"].model_dump() | {"numbers": national}
+        trunks = {"carrier": Trunk.model_validate({**trunk, "sources": ["10.0.0.2"]})}
+        assert destination_uri(TestDestinationUri.NUMBER, trunks) == "sip:03012345@10.0.0.2"
 
 
 class TestDestinationUri:
