@@ -47,6 +47,7 @@ from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
 from sip.transfer.invite import by_invite
 from sip.transfer.refer import by_refer
+from sip.transfer.refer_to import ReferRefused, destination, target_of
 from sip.transfer.replaces import ReplacesRefused
 
 log = structlog.get_logger(__name__)
@@ -364,7 +365,7 @@ class SipAgent:
             case Method.INVITE:
                 says = self.told(caller, uri, order.target)
                 dial = partial(
-                    self.dial,
+                    self.dial_or_contact,
                     order.target,
                     caller=says.from_user,
                     headers={**order.headers, **says.headers},
@@ -431,6 +432,29 @@ class SipAgent:
             del self._by_call_id[call_id]
 
     # -- calls out ------------------------------------------------------------------------------
+
+    async def dial_or_contact(
+        self,
+        target: Target,
+        contact: str,
+        *,
+        caller: str,
+        headers: Mapping[str, str],
+        beside: Leg,
+        attempt: str,
+        role: str = AGENT,
+    ) -> Leg:
+        """As `dial`; `contact`, where it is not empty, is where the target redirects to."""
+        if contact:
+            try:
+                _, target = target_of(
+                    destination(contact), target.trunk or "", self._settings, self.own
+                )
+            except ReferRefused as error:
+                raise DestinationBlocked(f"{contact}: {error.reason}") from error
+        return await self.dial(
+            target, caller=caller, headers=headers, beside=beside, attempt=attempt, role=role
+        )
 
     async def dial(
         self,

@@ -238,6 +238,10 @@ class Leg:
         """Return when the far end has answered. Raises CallEnded if it never does."""
         await asyncio.shield(self._confirmed)
 
+    async def wait_audible(self) -> None:
+        """Return when audio can flow. Raises CallEnded if the leg ends before."""
+        await asyncio.shield(self._audible)
+
     @property
     def gone(self) -> bool:
         """Whether nothing can be asked of this leg any more."""

@@ -47,8 +47,8 @@ class Endpoint(Protocol):
         """What an INVITE to a target says of the caller."""
 
     @property
-    def dial(self) -> Callable[..., Awaitable[Leg]]:
-        """Sends an INVITE: `SipAgent.dial`."""
+    def dial_or_contact(self) -> Callable[..., Awaitable[Leg]]:
+        """Sends an INVITE, also to where one is redirected: `SipAgent.dial_or_contact`."""
 
     def exchange(self, place: Leg, newcomer: Leg) -> None:
         """Put the newcomer's dialog into the place; the newcomer's leg is left with the old one."""
@@ -121,7 +121,7 @@ class ByPeer:
             says = self._endpoint.told(caller, uri, order.target)
             from_user, headers = says.from_user, {**says.headers, **headers}
         dial = partial(
-            self._endpoint.dial,
+            self._endpoint.dial_or_contact,
             order.target,
             caller=from_user,
             headers=headers,

@@ -57,20 +57,30 @@ def refer_to(request: Message) -> ReferTo:
     if len(values) != 1:
         raise ReferRefused(400, "Exactly One Refer-To Is Due")
     text = address(values[0])
-    if text[:4].lower() == "tel:":
-        number = _SEPARATORS.sub("", text[4:].partition(";")[0])
+    match = _SIP.fullmatch(text)
+    return ReferTo(destination(text), _replaces((match and match["headers"]) or ""))
+
+
+def destination(uri: str) -> str:
+    """What a URI that a peer gave us means to our rules: a SIP URI without headers, or a number.
+
+    Raises:
+        ReferRefused: it is neither a SIP URI (400) nor one to dial, nor a global number.
+    """
+    if uri[:4].lower() == "tel:":
+        number = _SEPARATORS.sub("", uri[4:].partition(";")[0])
         if not is_number(number):
             raise ReferRefused(603, "Not A Global Number")
-        return ReferTo(number)
-    match = _SIP.fullmatch(text)
+        return number
+    match = _SIP.fullmatch(uri)
     if match is None:
         raise ReferRefused(400, "Malformed Refer-To")
-    destination = _INVITE.sub("", match["uri"])
+    bare = _INVITE.sub("", match["uri"])
     try:
-        parse_uri(destination)
-        return ReferTo(destination, _replaces(match["headers"] or ""))
+        parse_uri(bare)
     except InvalidValue as error:
         raise ReferRefused(603, "Refer-To Is Not Dialled") from error
+    return bare
 
 
 def _replaces(headers: str) -> Replaces | None:
@@ -83,7 +93,10 @@ def _replaces(headers: str) -> Replaces | None:
         return None
     if len(found) > 1:
         raise ReferRefused(400, "More Than One Replaces")
-    replaces = parse_replaces(check_value(found[0]))
+    try:
+        replaces = parse_replaces(check_value(found[0]))
+    except InvalidValue as error:
+        raise ReferRefused(603, "Refer-To Is Not Dialled") from error
     if replaces is None:
         raise ReferRefused(400, "Malformed Replaces")
     return replaces

@@ -21,9 +21,14 @@ from sip.transfer.acceptance import ask
 from sip.transfer.beside import beside
 from sip.transfer.early_media import EarlyMedia
 from sip.transfer.evidence import Evidence
+from sip.transfer.redirection import Redirections
 
-Dial = Callable[[], Awaitable[Leg]]
-"""Sends the INVITE; the leg may already have failed. Raises DestinationBlocked, UnresolvedHost."""
+Dial = Callable[[str], Awaitable[Leg]]
+"""Sends the INVITE to the order's target, or to the URI of a Contact that it redirects to; the leg
+may already have failed. Raises DestinationBlocked, UnresolvedHost."""
+
+# Seconds for PJSIP to make something of the answer's SDP. It does so at once, or ends the call.
+MEDIA_LIMIT = 2.0
 
 RING_TIMER = "ring"
 ACCEPT_TIMER = "accept"
@@ -52,20 +57,17 @@ class Ringing:
         """
         reached: Leg | None = None
         try:
-            with beside(self._call()) as dialling:
-                if (called_off := await self._unless_called_off(dialling)) is not None:
-                    return called_off
-                target = dialling.result()
-            self._evidence.step("invite_sent")
-            target.subscribe(self._note)
-            failed = await self._ring(target)
-            if failed is None and self._order.accept is not None:
-                failed = await self._ask(target, self._order.accept)
+            answered = await self._dial_on()
+            if isinstance(answered, Attempt):
+                return answered
+            failed = None
+            if self._order.accept is not None:
+                failed = await self._ask(answered, self._order.accept)
             if failed is None and not self._order.claim():
                 failed = self._beaten()
             if failed is not None:
                 return failed
-            reached = target
+            reached = answered
             return reached
         except DestinationBlocked as error:
             return self._evidence.conclude(Outcome.BLOCKED, reason=str(error))
@@ -79,16 +81,72 @@ class Ringing:
             if reached is None and self._target is not None:
                 self._target.release(self._cancel_headers())
 
-    async def _call(self) -> Leg:
-        self._target = target = await self._dial()
+    async def _dial_on(self) -> Leg | Attempt:
+        """Dial the target and, where it redirects, the places that it names and our rules allow,
+        until one has answered (RFC 3261 section 8.1.3.4)."""
+        evidence = self._evidence
+        redirections = Redirections(self._order.target.destination)
+        deadline = asyncio.get_running_loop().time() + self._order.timeout
+        contact, last = "", None
+        while True:
+            try:
+                dialled = await self._dial_one(contact)
+            except DestinationBlocked as error:
+                if last is None:
+                    raise
+                evidence.step("redirection_blocked", detail=str(error))
+            else:
+                if isinstance(dialled, Attempt):
+                    return dialled
+                if (failed := await self._ring(dialled, deadline)) is not None:
+                    return failed
+                if dialled.answered:
+                    return await self._audible(dialled)
+                last = dialled
+                final = last.wire.failure
+                if final is not None and final.status is not None:
+                    evidence.step("final", final.status, final.reason)
+                    if final.status < 400:
+                        redirections.add(final)
+            decided = last.wire.failure is not None and (last.wire.failure.status or 0) >= 600
+            contact = "" if decided else redirections.next()
+            if not contact:
+                return _failure(last, await last.wait_ended(), self._order, evidence)
+            evidence.step("redirected", detail=contact)
+
+    async def _audible(self, target: Leg) -> Leg | Attempt:
+        """The target's leg, or the attempt where its answer leaves nothing to hear it by."""
+        with beside(target.wait_audible()) as audible:
+            if (called_off := await self._unless_called_off(audible, MEDIA_LIMIT)) is not None:
+                return called_off
+            if audible.done() and (audible.exception() is None or target.wire.bye_received):
+                return target
+        self._evidence.bye_by = Side.GATEWAY
+        self._evidence.step("bye_sent", detail="no audio in common")
+        return self._evidence.conclude(
+            Outcome.MEDIA_INCOMPATIBLE, 200, "answered without audio in common"
+        )
+
+    async def _dial_one(self, contact: str) -> Leg | Attempt:
+        with beside(self._call(contact)) as dialling:
+            if (called_off := await self._unless_called_off(dialling)) is not None:
+                return called_off
+            target = dialling.result()
+        self._evidence.step("invite_sent")
+        target.subscribe(self._note)
         return target
 
-    async def _ring(self, target: Leg) -> Attempt | None:
-        """Wait for the target's answer; the attempt if there is none."""
+    async def _call(self, contact: str) -> Leg:
+        self._target = target = await self._dial(contact)
+        return target
+
+    async def _ring(self, target: Leg, deadline: float) -> Attempt | None:
+        """Wait until the target has answered or failed; the attempt where that is not awaited."""
         evidence, order = self._evidence, self._order
+        left = deadline - asyncio.get_running_loop().time()
         heard = EarlyMedia(self._caller, target) if order.early_media else nullcontext()
         with beside(target.wait_confirmed()) as answered, heard:
-            if (called_off := await self._unless_called_off(answered, order.timeout)) is not None:
+            if (called_off := await self._unless_called_off(answered, left)) is not None:
                 return called_off
             if not answered.done():
                 evidence.step("timer", detail=RING_TIMER)
@@ -96,9 +154,8 @@ class Ringing:
                 return evidence.conclude(
                     Outcome.NO_ANSWER, reason=f"no answer in {order.timeout:g} s", timer=RING_TIMER
                 )
-            if answered.exception() is not None:
-                return _failure(target, await target.wait_ended(), order, evidence)
-        evidence.step("answered", 200)
+            if answered.exception() is None:
+                evidence.step("answered", 200)
         return None
 
     async def _ask(self, target: Leg, question: Acceptance) -> Attempt | None:
@@ -182,7 +239,6 @@ def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evide
         return evidence.conclude(
             Outcome.NETWORK_FAILURE, reason=ended.reason or "no response to INVITE"
         )
-    evidence.step("final", final.status, final.reason)
     evidence.retry_after = final.retry_after
     if 300 <= final.status < 400:
         contact = address(final.header("Contact"))

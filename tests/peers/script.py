@@ -408,6 +408,10 @@ class Caller(Script):
         return self.sends("NOTIFY", lines, sipfrag, number=number)
 
 
+_OF_THE_INVITE = {"Via": "via", "From": "caller", "To": "callee", "CSeq": "cseq"}
+"""Headers that its responses repeat, and the variables that keep them."""
+
+
 class Agent(Script):
     """A called party: the gateway dials it."""
 
@@ -421,9 +425,9 @@ class Agent(Script):
         """INVITE (RFC 3261 section 13.3)."""
         captures = "".join(
             f'<ereg regexp=".*" search_in="hdr" header="{header}:" assign_to="{name}"/>'
-            for header, name in (("From", "caller"), ("To", "callee"), ("CSeq", "cseq"))
+            for header, name in _OF_THE_INVITE.items()
         )
-        self._variables += ["caller", "callee", "cseq"]
+        self._variables += [name for name in _OF_THE_INVITE.values() if name not in self._variables]
         checks = self._checks(headers or {}).removeprefix("<action>").removesuffix("</action>")
         self._steps.append(
             f'<recv request="INVITE" rrs="true"><action>{captures}{checks}</action></recv>'
@@ -440,10 +444,21 @@ class Agent(Script):
             "183 Session Progress", (CONTACT, "Content-Type: application/sdp"), SDP
         )
 
+    def rings_reliably(self) -> Self:
+        """180 that must be acknowledged by PRACK, which gets 200 (RFC 3262 section 3)."""
+        self._responds("180 Ringing", (CONTACT, "Require: 100rel", "RSeq: 1"), retransmit=True)
+        return self.receives("PRACK", {"RAck": "1 [0-9]+ INVITE"}).replies(200, "OK")
+
     def answers(self, *, sdp: str = SDP) -> Self:
         """200 with an answer, acknowledged."""
         self._responds("200 OK", (CONTACT, "Content-Type: application/sdp"), sdp, retransmit=True)
         return self.receives("ACK")
+
+    def answers_late(self, *, tag: str = "", sdp: str = SDP, contact: str = CONTACT) -> Self:
+        """200 whose ACK is another step; `tag` makes it another dialog, of another fork."""
+        kind = ("Content-Type: application/sdp",) if sdp else ()
+        headers = tuple(line for line in (contact, *kind) if line)
+        return self._responds("200 OK", headers, sdp, retransmit=True, tag=tag)
 
     def refuses(self, code: int, reason: str, headers: tuple[str, ...] = ()) -> Self:
         """A final response of 300 and above, acknowledged."""
@@ -462,13 +477,14 @@ class Agent(Script):
         body: str = "",
         *,
         retransmit: bool = False,
+        tag: str = "",
     ) -> Self:
-        # Not [last_To:] and [last_CSeq:]: after a CANCEL these are the CANCEL's.
+        # Not [last_To:] and the like: after a CANCEL or a PRACK these are its own.
         lines = (
-            "[last_Via:]",
+            "Via:[$via]",
             "[last_Record-Route:]",
             "From:[$caller]",
-            "To:[$callee];tag=[pid]a[call_number]",
+            f"To:[$callee];tag=[pid]a[call_number]{tag}",
             "[last_Call-ID:]",
             "CSeq:[$cseq]",
             *headers,
