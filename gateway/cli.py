@@ -47,6 +47,7 @@ from gateway.log import Format, configure
 from gateway.records import CallRecord
 from gateway.rehearsal.command import transfer_app
 from gateway.store import AmbiguousId, CallStore, Filter
+from gateway.why import why
 from ivr.disposition import Disposition
 from sip.errors import SipError
 
@@ -137,9 +138,17 @@ def calls(
 @app.command()
 def call(
     call_id: Annotated[str, typer.Argument(metavar="ID", help="A call's id, or its beginning.")],
+    *,
     config: ConfigOption = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Only the timeline.")] = False,
     ladder: Annotated[bool, typer.Option("--ladder", help="Only the SIP ladder.")] = False,
+    reasons: Annotated[
+        bool, typer.Option("--why", help="Why its transfers ended as they did, and what helps.")
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Write the SIP ladder as SVG to FILE."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
 ) -> None:
     """Show a call: its facts, its transfers with evidence, its timeline and its SIP ladder."""
@@ -151,13 +160,24 @@ def call(
         fail(f"no call begins with {call_id}", NOT_FOUND)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
-    elif timeline or ladder:
+    elif timeline or ladder or reasons or picture is not None:
+        if reasons:
+            typer.echo(why(found).text(), nl=False)
+        if picture is not None:
+            _write(picture, report.svg_ladder(found))
         if timeline:
             typer.echo(report.timeline(found.timeline), nl=False)
         if ladder:
             typer.echo(report.sip_ladder(found.timeline), nl=False)
     else:
         typer.echo(report.everything(found), nl=False)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fail(f"{file} cannot be written: {error.strerror}")
 
 
 @app.command()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway import ladder
 from gateway.api.models import CallDetail, EndedCall, LiveCall, TimelineEvent
+from gateway.ladder import svg, text
+from gateway.ladder.rows import describe
+from gateway.ladder.rows import rows as ladder_rows
 from sip.events import Direction, LegEnded, MediaQuality, SipMessage, TransferEnded
 from sip.outcome import Attempt
 
@@ -64,7 +66,13 @@ def sip_ladder(rows: Sequence[TimelineEvent]) -> str:
 
 def sip_ladder_of(rows: Iterable[Mapping[str, object]]) -> str:
     """The same, of rows as `CallEvent.as_dict` gives them."""
-    return ladder.draw(ladder.arrows(rows))
+    return text.draw(ladder_rows(rows))
+
+
+def svg_ladder(call: CallDetail) -> str:
+    """The SIP messages of a call as a page's picture."""
+    rows = ladder_rows(row.model_dump() for row in call.timeline)
+    return svg.draw(rows, f"Call {call.call.id} from {call.call.caller} to {call.call.number}")
 
 
 def everything(call: CallDetail) -> str:
@@ -81,6 +89,7 @@ def describe_attempt(attempt: Attempt) -> str:
         words.append(attempt.reason)
     if attempt.sipfrags:
         words.append(f"NOTIFY {' | '.join(attempt.sipfrags)}")
+    words += attempt.causes
     if attempt.timer is not None:
         words.append(f"timer {attempt.timer}")
     if attempt.retry_after is not None:
@@ -101,7 +110,7 @@ def describe_attempt(attempt: Attempt) -> str:
 def _detail(name: str, fields: dict[str, Any]) -> str:
     if name == SipMessage.name:
         arrow = "<-" if fields["direction"] == Direction.RECEIVED else "->"
-        return f"{fields['leg']} {arrow} {fields['peer']} {ladder.describe(fields['text'])}"
+        return f"{fields['leg']} {arrow} {fields['peer']} {describe(fields['text'])}"
     if name == TransferEnded.name:
         attempt = fields["attempt"]
         code = "" if attempt["code"] is None else f" {attempt['code']} {attempt['reason']}"

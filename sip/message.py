@@ -5,6 +5,7 @@ For evidence and allow-lists only: PJSIP has parsed the message before, so it is
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,10 @@ _COMPACT = {
     "k": "supported",
 }
 """Compact header names that matter here (RFC 3261 section 7.3.3, RFC 3515, RFC 3892, RFC 6665)."""
+
+
+_VALUE = re.compile(r'(?:[^,"]|"[^"]*"?)+')
+"""One value of a header that may have several: commas separate them, but not within quotes."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,17 @@ class Message:
         return int(digits) if digits.isascii() and digits.isdigit() else None
 
     @cached_property
+    def causes(self) -> tuple[str, ...]:
+        """Why, in the peer's words: Reason (RFC 3326) and Warning (RFC 3261 section 20.43)."""
+        found = []
+        for name, value in self.headers:
+            if name.lower() == "reason":
+                found += [cause(each) for each in _VALUE.findall(value)]
+            elif name.lower() == "warning":
+                found.append(f"Warning {value}")
+        return tuple(each for each in found if each)
+
+    @cached_property
     def _first(self) -> dict[str, str]:
         return {name.lower(): value for name, value in reversed(self.headers)}
 
@@ -98,6 +114,14 @@ class Message:
     def _head(self) -> str:
         head, found, _ = self.text.partition("\r\n\r\n")
         return head if found else self.text.partition("\n\n")[0]
+
+
+def cause(value: str) -> str:
+    """One value of Reason, `Q.850;cause=17;text="User busy"`, as `Q.850 17 User busy`."""
+    protocol, *parameters = (part.strip() for part in value.split(";"))
+    known = dict(part.partition("=")[::2] for part in parameters)
+    words = (protocol, known.get("cause", ""), known.get("text", "").strip('"'))
+    return " ".join(word for word in words if word)
 
 
 def user_part(name_addr: str) -> str:

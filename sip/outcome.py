@@ -135,6 +135,8 @@ class Attempt:
     reason: str = ""
     referred_by: str = ""
     """The leg whose REFER asked for it; empty: the flow, a bot or an operator did."""
+    causes: tuple[str, ...] = ()
+    """Why, in the peer's own words: Reason (RFC 3326) and Warning of its answer, NOTIFY or BYE."""
     retry_after: int | None = None
     """Seconds, from the peer's Retry-After (RFC 3261 section 20.33)."""
     timer: str | None = None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Response
-from fastapi.responses import PlainTextResponse
 from pydantic import AwareDatetime, BaseModel
 
 from config.strict import Name
-from gateway import ladder
+from gateway.api import lookup
 from gateway.api.keys import Gatekeeper
 from gateway.api.models import (
     CallDetail,
@@ -28,7 +28,7 @@ from gateway.api.models import (
     live_call,
     timeline_events,
 )
-from gateway.api.problems import Problem, documented
+from gateway.api.problems import LOOK, Problem, documented
 from gateway.api.service import Service
 from gateway.call import CallSession
 from gateway.records import CallRecord, FinishedCall
@@ -39,7 +39,6 @@ from ivr.disposition import Disposition
 MAX_LISTED = 200
 """Calls in one answer."""
 
-_LOOK = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 _DECIDE = documented(
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -57,13 +56,7 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
     read = [Depends(gatekeeper.read)]
     control = [Depends(gatekeeper.control)]
 
-    async def find(call_id: str) -> CallSession | FinishedCall:
-        if session := service.calls.get(call_id):
-            return session
-        finished = await service.store.fetch(call_id)
-        if finished is None or finished.record.id != call_id:
-            raise Problem(HTTPStatus.NOT_FOUND, "unknown-call", f"no call has the id {call_id!r}")
-        return finished
+    find = partial(lookup.find, service)
 
     async def decide(call_id: str, decision: Decision) -> LiveCall:
         session = await find(call_id)
@@ -79,7 +72,7 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
             ) from None
         return live_call(session)
 
-    @calls.get("", dependencies=read, responses=_LOOK, response_model=CallList)
+    @calls.get("", dependencies=read, responses=LOOK, response_model=CallList)
     async def list_calls(
         state: Annotated[Literal["live", "ended"], Query()] = "live",
         disposition: Annotated[Disposition | None, Query(description="Ended calls only.")] = None,
@@ -112,24 +105,13 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
         now: list[LiveCall | EndedCall] = [live_call(session) for session in live[:limit]]
         return await _json(lambda: CallList(calls=now))
 
-    @calls.get("/{call_id}", dependencies=read, responses=_LOOK, response_model=CallDetail)
+    @calls.get("/{call_id}", dependencies=read, responses=LOOK, response_model=CallDetail)
     async def show_call(call_id: str) -> Response:
         """A call with its timeline: as it stands now, or its record once it has ended."""
         call = await find(call_id)
         facts = await _facts(service, call)
-        rows = _rows(call)
+        rows = lookup.rows(call)
         return await _json(lambda: CallDetail(call=facts, timeline=timeline_events(rows())))
-
-    @calls.get(
-        "/{call_id}/ladder",
-        dependencies=read,
-        responses=_LOOK | {200: {"content": {"text/plain": {"example": ladder.__doc__}}}},
-        response_class=PlainTextResponse,
-    )
-    async def show_ladder(call_id: str) -> str:
-        """The call's SIP messages as a picture in text."""
-        rows = _rows(await find(call_id))
-        return await asyncio.to_thread(lambda: ladder.draw(ladder.arrows(rows())))
 
     @calls.post("/{call_id}/transfer", status_code=202, dependencies=control, responses=_DECIDE)
     async def transfer(
@@ -210,14 +192,6 @@ async def _resumed_by(service: Service, ids: list[str]) -> Mapping[str, Sequence
         if session.resumed_from in ids:
             later[session.resumed_from] = (*later.get(session.resumed_from, ()), call_id)
     return later
-
-
-def _rows(call: CallSession | FinishedCall) -> Callable[[], list[dict[str, object]]]:
-    """The call's timeline up to now, to be made ready for JSON in another thread."""
-    if isinstance(call, FinishedCall):
-        return call.timeline
-    events = call.timeline.events
-    return lambda: [stamped.as_dict() for stamped in events]
 
 
 async def _json(model: Callable[[], BaseModel]) -> Response:

@@ -196,6 +196,31 @@ class CallDetail(BaseModel):
     timeline: list[TimelineEvent]
 
 
+class Reasons(BaseModel):
+    """Why a call's transfers ended as they did."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "sentences": [
+                        "t1: INVITE to billing was refused with 486 Busy Here after 2.1 s: busy.",
+                        "The fallback row `busy` played “It is busy.” and went on at `assistant`.",
+                        "In the end the caller hung up at `assistant`, 31.4 s after the INVITE.",
+                    ],
+                    "advice": ["the called party is on the phone. Have the fallback try …"],
+                }
+            ]
+        },
+    )
+
+    sentences: list[str]
+    """In the order of time; one or two for each attempt, and one for how the call stands."""
+    advice: list[str]
+    """What a failure usually means, and what to do."""
+
+
 class Health(BaseModel):
     """The process answers."""
 

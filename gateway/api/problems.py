@@ -122,6 +122,10 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
+LOOK = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""What looking at a call can answer with."""
+
+
 def install(app: FastAPI) -> None:
     """Answer every kind of error with problem details."""
 

@@ -28,15 +28,16 @@ from sip.agent import SipAgent
 from sip.audio import Pcm
 from sip.faulty.cases import Case
 from sip.faulty.peer import FaultyCall, FaultyPeer
-from sip.faulty.steps import ANSWERS_AND_LEAVES, Behaviour
+from sip.faulty.steps import ANSWERS, Acknowledged, Behaviour, Bye, Info, Wait
 from sip.leg import Leg
 from sip.message import Message, user_part
 
 BESIDE = 8
 """Calls at once: enough that the timers of some run while others talk."""
 
-WELL_BEHAVED = Behaviour(invite=ANSWERS_AND_LEAVES)
-"""Whom the flow turns to after the failure: answers, talks for a moment, and hangs up."""
+WELL_BEHAVED = Behaviour(invite=(*ANSWERS, Acknowledged(), Wait(0.2), Info("1"), Wait(0.3), Bye()))
+"""Whom the flow turns to after the failure: answers, accepts the call by the usual key where it is
+asked to, talks for a moment, and hangs up."""
 
 
 @asynccontextmanager

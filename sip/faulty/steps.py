@@ -79,7 +79,6 @@ Script = tuple[Step, ...]
 
 RINGS: Script = (Reply(180),)
 ANSWERS: Script = (*RINGS, Wait(0.05), Reply(200, sdp=True))
-ANSWERS_AND_LEAVES: Script = (*ANSWERS, Acknowledged(), Wait(0.4), Bye())
 CONNECTS: Script = (
     Reply(202),
     Notify("SIP/2.0 100 Trying"),

@@ -26,4 +26,5 @@ async def by_bye(caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
         return evidence.conclude(Outcome.NETWORK_FAILURE, reason="no response to BYE")
     evidence.bye_by = Side.GATEWAY
     evidence.step("final", response.status, response.reason)
+    evidence.because(response)
     return evidence.conclude(classify(response.status), response.status, response.reason)

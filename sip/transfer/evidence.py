@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable
 
 from sip.events import Event, TransferEnded, TransferProgress, TransferStarted
+from sip.message import Message
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Outcome, Side, Step
 
 # A peer that floods us with NOTIFYs or 18x is evidence enough by its first ones.
 MAX_STEPS = 64
+MAX_CAUSES = 8
 
 
 class Evidence:
@@ -24,6 +26,7 @@ class Evidence:
         self._joined_at: float | None = None
         self._steps: list[Step] = []
         self._sipfrags: list[str] = []
+        self._causes: list[str] = []
         self._verdict_ms: int | None = None
         self.retry_after: int | None = None
         self.bye_by: Side | None = None
@@ -43,6 +46,12 @@ class Evidence:
         """A status line reported by NOTIFY."""
         if len(self._sipfrags) < MAX_STEPS:
             self._sipfrags.append(status_line)
+
+    def because(self, message: Message | None) -> None:
+        """Keep why a response, NOTIFY or BYE says that it came."""
+        for cause in message.causes if message is not None else ():
+            if cause not in self._causes and len(self._causes) < MAX_CAUSES:
+                self._causes.append(cause)
 
     def joined(self) -> None:
         """Caller and target hear each other from now on."""
@@ -72,6 +81,7 @@ class Evidence:
             referred_by=self.order.referred_by,
             code=code,
             reason=reason,
+            causes=tuple(self._causes),
             retry_after=self.retry_after,
             timer=timer,
             bye_by=self.bye_by,

@@ -208,6 +208,7 @@ class _Referral:
             return
         if refusal is not None:
             self._evidence.retry_after = refusal.retry_after
+            self._evidence.because(refusal)
             if 300 <= code < 400:
                 contact = address(refusal.header("Contact"))
                 note = f"redirection to {contact or 'nowhere'} is not followed"
@@ -217,6 +218,7 @@ class _Referral:
         if refer != self._refer:
             return
         status = sipfrag(notify)
+        self._evidence.because(notify)
         state = notify.header("Subscription-State").strip().lower()
         line = f"{status.code} {status.reason}".strip() if status else "(no status)"
         self._evidence.sipfrag(line)
@@ -239,6 +241,7 @@ class _Referral:
         if self._evidence.attempt is None:
             self._evidence.bye_by = Side.CALLER
         status = failure_status(bye)
+        self._evidence.because(bye)
         why = f": {bye.header('Reason')}" if bye.header("Reason") else ""
         self._evidence.step("bye", status, f"by {Side.CALLER.value}{why}")
         if status is None:

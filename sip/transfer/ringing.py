@@ -240,6 +240,7 @@ def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evide
             Outcome.NETWORK_FAILURE, reason=ended.reason or "no response to INVITE"
         )
     evidence.retry_after = final.retry_after
+    evidence.because(final)
     if 300 <= final.status < 400:
         contact = address(final.header("Contact"))
         return evidence.conclude(

@@ -81,7 +81,9 @@ async def _until_over(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
             await _tell_both(caller, target, order.max_talk_prompt)
         evidence.bye_by = Side.GATEWAY
         return evidence.conclude(Outcome.CONNECTED, 200, "OK", timer=TALK_TIMER)
-    first = await (target if target.gone and not caller.gone else caller).wait_ended()
+    leaver = target if target.gone and not caller.gone else caller
+    first = await leaver.wait_ended()
+    evidence.because(leaver.wire.bye_received)
     evidence.bye_by = first.by
     evidence.step("bye", detail=f"by {first.by.value}")
     return evidence.conclude(Outcome.CONNECTED, 200, "OK")

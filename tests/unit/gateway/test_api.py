@@ -168,6 +168,24 @@ class TestLooking:
             assert "INVITE" in answer.text
             assert "gateway" in answer.text
 
+    async def test_the_ladder_is_a_picture_that_runs_nothing(
+        self, api: httpx.AsyncClient, leg: TwinLeg
+    ) -> None:
+        for call_id in (LIVE, ENDED):
+            answer = await api.get(f"/v1/calls/{call_id}/ladder.svg")
+            assert answer.headers["content-type"] == "image/svg+xml"
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            assert answer.text.startswith("<svg ")
+
+    async def test_why_is_told_in_sentences(self, api: httpx.AsyncClient, leg: TwinLeg) -> None:
+        ended = (await api.get(f"/v1/calls/{ENDED}/why")).json()
+        assert ended["sentences"][0].startswith("t1: REFER to billing")
+        assert len(ended["advice"]) == 1
+        live = (await api.get(f"/v1/calls/{LIVE}/why")).json()
+        assert live["advice"] == []
+        missing = await api.get("/v1/calls/0123/why")
+        assert missing.status_code == 404
+
 
 class TestDeciding:
     async def test_goto_moves_the_call(self, api: httpx.AsyncClient, leg: TwinLeg) -> None:

@@ -190,6 +190,20 @@ class TestCall:
         assert "gateway" in ladder
         assert "node.entered" not in ladder
 
+    def test_why_in_sentences(self, recorded: Path) -> None:
+        result = run("call", "ab", "--why")
+        assert result.stdout.startswith("t1: REFER to billing (sip:billing@192.0.2.9) ")
+        assert "What to do: the called party is on the phone." in result.stdout
+        assert "node.entered" not in result.stdout
+
+    def test_the_ladder_as_a_file(self, recorded: Path) -> None:
+        result = run("call", "ab", "--svg", "ladder.svg")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert (recorded / "ladder.svg").read_text().startswith("<svg ")
+        refused = run("call", "ab", "--svg", "no/such/folder.svg")
+        assert refused.exit_code == FAILED
+        assert "no/such/folder.svg cannot be written" in refused.stderr
+
     def test_as_json(self, recorded: Path) -> None:
         found = CallDetail.model_validate_json(run("call", "ab", "--json").stdout)
         assert found.call.id == "ab00000000000000"

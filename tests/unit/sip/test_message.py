@@ -86,3 +86,26 @@ def test_srtp_keys_are_removed() -> None:
     redacted = without_credentials(f"INVITE sip:h SIP/2.0\r\n\r\nv=0\r\n{line}\r\na=sendrecv\r\n")
     assert "WVNf" not in redacted
     assert "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:(removed)\r\na=sendrecv" in redacted
+
+
+@pytest.mark.parametrize(
+    ("headers", "causes"),
+    [
+        ('Reason: Q.850;cause=17;text="User busy"', ("Q.850 17 User busy",)),
+        ("Reason: SIP;cause=200", ("SIP 200",)),
+        (
+            'Reason: Q.850 ;cause=16;text="Bye, bye" , SIP;cause=600',
+            ("Q.850 16 Bye, bye", "SIP 600"),
+        ),
+        (
+            'Warning: 304 gw "Media type not available"',
+            ('Warning 304 gw "Media type not available"',),
+        ),
+        ('Reason: SIP;text="unfinished', ("SIP unfinished",)),
+        ("Reason: ,", ()),
+        ("X-Other: 1", ()),
+    ],
+)
+def test_why_a_message_came_is_read(headers: str, causes: tuple[str, ...]) -> None:
+    """RFC 3326 section 2, RFC 3261 section 20.43."""
+    assert Message(f"BYE sip:x SIP/2.0\r\n{headers}\r\n\r\n").causes == causes
