@@ -13,6 +13,7 @@ from config.finding import Finding
 from config.flow_checks import check_flows
 from config.flows import AgentTransfer, Bot, Flow
 from config.graph import reached_flows
+from config.groups import Group, Member, Strategy
 from config.recordings import why_no_wave
 from config.security_checks import check_security
 from config.settings import Secret, Settings, Transport
@@ -63,6 +64,12 @@ def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
         if trunk.registration is not None:
             transport = parse_proxy(trunk.registration.registrar).transport
             yield from _spoken((*here, "registration", "registrar"), transport, settings)
+    yield from _targets(settings)
+    if settings.waiting.music and (reason := why_no_wave(settings.waiting.music)):
+        yield Finding(("waiting", "music"), reason)
+
+
+def _targets(settings: Settings) -> Iterator[Finding]:
     for name, target in settings.targets.items():
         if name == "default":
             hint = "Take another name"
@@ -73,8 +80,9 @@ def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
         if not verdict.allowed:
             message = f"{target.destination} {verdict.reason}"
             yield Finding(("targets", name, "destination"), message, "Change one of the two")
-    if settings.waiting.music and (reason := why_no_wave(settings.waiting.music)):
-        yield Finding(("waiting", "music"), reason)
+    for name, group in settings.groups.items():
+        for finding in _group(name, group, settings):
+            yield finding.below(("groups", name))
 
 
 def _listeners(settings: Settings) -> Iterator[Finding]:
@@ -126,6 +134,7 @@ def _target(target: Target, settings: Settings) -> Iterator[Finding]:
         if caller_trunk not in trunks:
             message = f"there is no trunk `{caller_trunk}`"
             yield Finding(("from_trunks", index), message, nearest(caller_trunk, trunks))
+    yield from _hours(target.hours, settings)
     if is_number(target.destination):
         if trunk is not None and trunk.next_hop is None:
             message = f"trunk `{target.trunk}` has no `proxy` to dial a number over"
@@ -133,6 +142,41 @@ def _target(target: Target, settings: Settings) -> Iterator[Finding]:
     elif target.usual_method == "invite":
         transport = parse_uri(target.destination).transport
         yield from _spoken(("destination",), transport, settings)
+
+
+def _group(name: str, group: Group, settings: Settings) -> Iterator[Finding]:
+    if name == "default" or name in settings.targets:
+        what = "all other targets" if name == "default" else "a target already"
+        yield Finding((), f"this name stands for {what}", "Take another name")
+    yield from _hours(group.hours, settings)
+    for place, member, together in _members(group):
+        location = (*place, "target")
+        target = settings.targets.get(member.target)
+        if target is None:
+            message = f"there is no target `{member.target}`"
+            yield Finding(location, message, nearest(member.target, settings.targets))
+        elif target.usual_method == "bye":
+            message = f"`{member.target}` is reached by `bye`, which ends the call"
+            yield Finding(location, message, "Leave it out of the group")
+        elif together and target.usual_method == "refer":
+            message = f"`{member.target}` is reached by REFER, of which a caller takes one at once"
+            yield Finding(location, message, "Give it `method: invite`, or a wave of its own")
+
+
+def _members(group: Group) -> Iterator[tuple[Location, Member, bool]]:
+    """The members, where each stands, and whether others are rung at the same time."""
+    for index, wave in enumerate(group.waves or []):
+        for number, member in enumerate(wave):
+            yield ("waves", index, number), member, len(wave) > 1
+    members = group.members or []
+    for number, member in enumerate(members):
+        together = group.strategy is Strategy.PARALLEL and len(members) > 1
+        yield ("members", number), member, together
+
+
+def _hours(name: str | None, settings: Settings) -> Iterator[Finding]:
+    if name is not None and name not in settings.hours:
+        yield Finding(("hours",), f"there are no hours `{name}`", nearest(name, settings.hours))
 
 
 def _spoken(location: Location, transport: str, settings: Settings) -> Iterator[Finding]:
@@ -151,6 +195,8 @@ def _secrets(settings: Settings, environ: Mapping[str, str] | None) -> Iterator[
             places.append((("trunks", name, "credentials", "password"), trunk.credentials.password))
         if trunk.digest is not None:
             places.append((("trunks", name, "digest", "password"), trunk.digest.password))
+    if settings.availability is not None and settings.availability.token is not None:
+        places.append((("availability", "token"), settings.availability.token))
     for name, bot in settings.bots.items():
         if bot.token is not None:
             places.append((("bots", name, "token"), bot.token))
@@ -195,12 +241,18 @@ def _bot(node: Bot, flow: Flow, settings: Settings) -> Iterator[Finding]:
     for target, name in node.transfer.items():
         to = flow.nodes.get(name)
         has_own = isinstance(to, AgentTransfer) and to.target is not None
-        if target not in (*settings.targets, "default") and not has_own:
+        known = [*settings.targets, *settings.groups]
+        if target not in (*known, "default") and not has_own:
             message = f"there is no target `{target}`, and node `{name}` has none of its own"
-            yield Finding(("transfer", target), message, nearest(target, settings.targets))
+            yield Finding(("transfer", target), message, nearest(target, known))
 
 
 def _agent_transfer(node: AgentTransfer, settings: Settings) -> Iterator[Finding]:
+    known = [*settings.targets, *settings.groups]
+    for key, row in node.fallback.items():
+        if row.retry is not None and (name := row.retry.next_target) and name not in known:
+            location = ("fallback", key, "retry", "next_target")
+            yield Finding(location, f"there is no target `{name}`", nearest(name, known))
     if isinstance(node.target, Target):
         target = node.target
         for finding in _target(target, settings):
@@ -214,9 +266,14 @@ def _agent_transfer(node: AgentTransfer, settings: Settings) -> Iterator[Finding
             )
     elif node.target is None:
         return
+    elif node.target in settings.groups:
+        if node.method is not None:
+            message = "the members of a group are reached each by its own method"
+            yield Finding(("method",), message, "Leave `method` out")
+        return
     elif node.target not in settings.targets:
         message = f"there is no target `{node.target}`"
-        yield Finding(("target",), message, nearest(node.target, settings.targets))
+        yield Finding(("target",), message, nearest(node.target, known))
         return
     else:
         target = settings.targets[node.target]

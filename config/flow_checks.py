@@ -7,7 +7,13 @@ from collections.abc import Collection, Iterator, Mapping
 from config.finding import Finding
 from config.flows import AgentTransfer, Bot, FilePrompt, Flow, Goto, Lookup, Node
 from config.graph import circles, exits, prompts, reached_nodes
-from config.outcomes import ERROR_REASONS, HANDOVER_STATUSES, OUTCOMES, is_code
+from config.outcomes import (
+    ERROR_REASONS,
+    HANDOVER_STATUSES,
+    NEVER_RETRIED,
+    OUTCOMES,
+    is_code,
+)
 from config.recordings import why_no_wave
 from config.spelling import nearest
 
@@ -140,6 +146,12 @@ def _transfer(node: AgentTransfer) -> Iterator[Finding]:
             "is never played, since nothing limits the talk",
             "Add `max_talk: SECONDS`, or remove it",
         )
+    for key, row in node.fallback.items():
+        if row.retry is not None and (reason := NEVER_RETRIED.get(key)):
+            yield Finding(("fallback", key, "retry"), reason, "Leave `retry` out")
+    if node.repeat_message is not None and node.accepted_message is None:
+        message = "there is no `accepted_message` to be repeated"
+        yield Finding(("repeat_message",), message, "Add `accepted_message`")
 
 
 def _cases(node: Lookup) -> Iterator[Finding]:

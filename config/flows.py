@@ -100,11 +100,24 @@ class Accept(Strict):
     """How often the prompt is played before silence counts as a refusal."""
 
 
+class Retry(Strict):
+    """Try again, before words are said. Never where the last try may still be ringing."""
+
+    times: int = Field(default=1, ge=1, le=10)
+    """How often at most, in one visit of the node."""
+    delay: Annotated[float, Field(ge=0, le=60)] = 0
+    """Seconds in between; longer where the peer's Retry-After says so."""
+    next_target: Name | None = None
+    """Who is tried instead: a named target or a group; default: the same."""
+
+
 class Fallback(Strict):
     """What happens after one kind of failure: words first, then a node or the end of the call."""
 
+    retry: Retry | None = None
+    """Try again first; what follows is for when that fails as well."""
     prompt: Prompts | None = None
-    """Played out before anything else happens."""
+    """Played out before the call goes on."""
     node: Name | None = None
     """Where the flow goes on."""
     end: Literal[True] | None = None
@@ -161,13 +174,17 @@ class AgentTransfer(Strict):
         ]
         | None
     ) = None
-    """A named target, one written here, or absent: the one that the bot or the API asked for."""
+    """A named target or group, a target written here, or absent: whom the bot or the API names."""
     method: MethodName | None = None
     """Default: what the bot asked for, else the target's method."""
     timeout: Seconds | None = Field(default=None, gt=0)
-    """How long the target may ring; default: the target's own timeout."""
+    """How long the target, or the group altogether, may ring; default: its own timeout."""
     accepted_message: Prompts | None = None
     """Said before anything is dialled."""
+    repeat_message: Seconds | None = Field(default=None, ge=5)
+    """Seconds after which it is said again, as often as it takes; default: it is said once."""
+    cancel_digit: Annotated[str, Field(pattern=r"^[0-9*#A-D]$")] | None = None
+    """The digit by which the caller takes the transfer back, until the target has answered."""
     waiting: Waiting = Waiting.RINGBACK
     """What the caller hears until the target answers or fails."""
     answer_on_bridge: bool = False

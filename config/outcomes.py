@@ -34,6 +34,13 @@ OUTCOMES = (
 NO_FALLBACK = frozenset({"connected", "presumed_connected", "abandoned"})
 """After these there is nothing to fall back from, or nobody to play a prompt to."""
 
+NEVER_RETRIED = {
+    "no_verdict": "what came of a REFER is not known: the target may still be ringing",
+    "cancelled": "what was taken back is not tried again",
+    "blocked": "what the rules forbid is forbidden the next time too",
+}
+"""After these a transfer is not tried again by itself, and why."""
+
 CLASSES = ("3xx", "4xx", "5xx", "6xx")
 
 HANDOVER_STATUSES = ("completed", "cancelled", "error")

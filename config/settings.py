@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from config.allow import check_allow
 from config.context_policy import ContextPolicy
 from config.errors import InvalidValue
+from config.groups import Group
 from config.hand_back import HandBack, Variables
 from config.headers import check_pattern, check_value
+from config.hours import Hours
 from config.identity import Identity
 from config.limits import Rate, TrunkLimits
 from config.numbers import Numbers
@@ -106,6 +108,20 @@ def _bot_url(url: str) -> str:
             raise InvalidValue("carries credentials or a fragment", "Write secrets under `token`")
     if not valid or not url.isprintable() or " " in url:
         raise InvalidValue("is not a WebSocket URL", "Write one such as `ws://127.0.0.1:8765`")
+    return url
+
+
+def _http_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, or an unfinished IPv6 address
+        valid = False
+    else:
+        if parts.username is not None or parts.fragment:
+            raise InvalidValue("carries credentials or a fragment", "Write secrets under `token`")
+    if not valid or not url.isprintable() or " " in url:
+        raise InvalidValue("is not an HTTP URL", "Write one such as `http://127.0.0.1:9000/free`")
     return url
 
 
@@ -284,9 +300,11 @@ class Registration(Strict):
     """Seconds after which the registration is renewed at the latest."""
 
 
-class ReferTimers(Strict):
-    """How long a REFER may take on this trunk (RFC 3515); all in seconds."""
+class Refer(Strict):
+    """REFER on this trunk (RFC 3515): whether it is taken, and how many seconds it may take."""
 
+    support: Literal["learn", "yes", "no"] = "learn"
+    """Whether `auto` sends REFER; `learn`: until the trunk has refused one as unknown to it."""
     response: Seconds = Field(default=32, gt=0, le=32)
     """From the REFER to the peer's final response; SIP itself gives up after 32 seconds."""
     first_notify: Seconds = Field(default=15, gt=0)
@@ -346,8 +364,8 @@ class Trunk(Strict):
     """User part of From on outbound calls; default: the caller's own number."""
     routes: list[Route] = Field(default_factory=list)
     """Which flow answers; an exact number wins over the longest prefix, that over the default."""
-    refer: ReferTimers = ReferTimers()
-    """How long a REFER may take."""
+    refer: Refer = Refer()
+    """Whether REFER is taken, and how long it may take."""
     transfers_in: TransfersIn = TransfersIn()
     """What its peers may do with their own place in a call."""
     headers: list[Annotated[str, AfterValidator(check_pattern)]] = Field(
@@ -421,6 +439,19 @@ class WaitingSounds(Strict):
     """Whose ringing tone the caller hears."""
 
 
+class AvailabilityService(Strict):
+    """A service that is asked whether a named target can be reached, before it is dialled."""
+
+    url: Annotated[str, AfterValidator(_http_url)]
+    """Asked with `GET URL?target=NAME`; it answers `{"available": true}`."""
+    timeout: Seconds = Field(default=1, gt=0, le=10)
+    """How long the answer may take; the caller waits for it."""
+    on_error: Literal["available", "unavailable"] = "available"
+    """What is assumed when there is no answer, or none that can be read."""
+    token: Secret | None = None
+    """Sent as `Authorization: Bearer`."""
+
+
 class ApiKey(Strict):
     """A key of the control API."""
 
@@ -458,6 +489,12 @@ class Settings(Strict):
     """The peers that calls come from and go to, by name."""
     targets: dict[Name, Target] = Field(default_factory=dict)
     """Whom a call can be transferred to, by name."""
+    groups: dict[Name, Group] = Field(default_factory=dict)
+    """Several targets under one name, which stands wherever a target's name does."""
+    hours: dict[Name, Hours] = Field(default_factory=dict)
+    """Office hours, by the name that targets and groups refer to."""
+    availability: AvailabilityService | None = None
+    """A service that is asked before a named target is dialled."""
     allow: list[Annotated[str, AfterValidator(check_allow)]] = Field(default_factory=list)
     """Destinations allowed besides named targets: `+49*`, `sip:*@example.com`."""
     deny: list[Annotated[str, AfterValidator(check_allow)]] = Field(default_factory=list)

@@ -11,7 +11,7 @@ from config.errors import InvalidValue
 from config.strict import Name, Seconds, Strict
 from config.uri import check_destination, is_number
 
-MethodName = Literal["invite", "refer", "bye"]
+MethodName = Literal["invite", "refer", "bye", "auto"]
 
 Destination = Annotated[str, AfterValidator(check_destination)]
 """A SIP URI without headers, or an E.164 number."""
@@ -34,18 +34,20 @@ class Target(Strict):
     trunk: Name | None = None
     """The trunk that dials a number, and whose credentials and headers are used for a URI."""
     method: MethodName | None = None
-    """Default: `invite` for internal targets, which take no other; `refer` for external ones."""
+    """Default: `invite` for internal targets, which take no other; `auto` for external ones."""
     timeout: Seconds = Field(default=30, gt=0)
     """How long the target may ring."""
     from_trunks: list[Name] | None = None
     """Only calls that came in over these trunks are transferred to it; default: all."""
     max_calls: int | None = Field(default=None, ge=1, le=4000)
     """Legs to it at once that the gateway has dialled; with more, a transfer is `blocked`."""
+    hours: Name | None = None
+    """When it can be reached, by the name of `hours`; default: always."""
 
     @property
     def usual_method(self) -> MethodName:
         """The method, unless a node or a bot asks for another."""
-        return self.method or ("invite" if self.kind is Reach.INTERNAL else "refer")
+        return self.method or ("invite" if self.kind is Reach.INTERNAL else "auto")
 
     def method_refused(self, method: MethodName) -> InvalidValue | None:
         """Why this target cannot be reached by `method`; None: it can."""

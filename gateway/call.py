@@ -28,9 +28,10 @@ from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.disposition import disposition
 from ivr.events import NodeEntered
 from ivr.interpreter import Interpreter
-from ivr.ports import BotPort, CallEnded, PromptSource
+from ivr.ports import Availability, BotPort, CallEnded, PromptSource, TrunkCapabilities
 from ivr.result import EndReason, FlowResult
 from ivr.resumption import Resumption, Resumptions
+from ivr.transfer_request import Directory
 from sip.events import (
     Direction,
     Event,
@@ -86,6 +87,8 @@ class CallSession:
         publish: Callable[[CallEvent], None],
         resumptions: Tokens,
         *,
+        availability: Availability,
+        capabilities: TrunkCapabilities,
         bots: BotPort | None = None,
     ) -> None:
         """
@@ -100,6 +103,8 @@ class CallSession:
         """POSIX seconds; None: not answered yet."""
         self._configuration = configuration
         self._prompts = prompts
+        self._availability = availability
+        self._capabilities = capabilities
         self._publish = publish
         self._resumptions = resumptions
         self._resumed: Resumption | None = None
@@ -182,8 +187,9 @@ class CallSession:
                 settings.bots, self.leg, self._prompts.waiting, self.timeline.record
             ),
             prompts=self._prompts,
-            targets=settings.targets,
-            trunk=info.trunk,
+            directory=Directory(settings.targets, settings.groups, info.trunk),
+            availability=self._availability,
+            capabilities=self._capabilities,
             emit=self.timeline.record,
             rng=_CHANCE,
             resumptions=self._resumptions,

@@ -1,4 +1,4 @@
-"""The database of finished calls: its tables, how SQLite is tuned, a call as a row and back."""
+"""The database: its tables, how SQLite is tuned, a finished call as a row and back."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Engine,
     Index,
@@ -37,7 +38,7 @@ from ivr.result import EndReason
 from sip.events import MediaQuality
 from sip.outcome import Attempt
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 BUSY_TIMEOUT_MS = 5000
 """How long SQLite waits for a lock that `switchhook calls` or a backup holds."""
@@ -89,6 +90,23 @@ resumptions = Table(
     Column("uses_left", Integer, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     Index("resumptions_expire", "expires_ms"),
+)
+trunk_capabilities = Table(
+    "trunk_capabilities",
+    metadata,
+    Column("trunk", String(64), primary_key=True),
+    Column("method", String(16), primary_key=True),
+    Column("supported", Boolean, nullable=False),
+    Column("code", Integer),
+    Column("learned_ms", BigInteger, nullable=False),
+)
+availability = Table(
+    "availability",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("available", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("said_ms", BigInteger, nullable=False),
 )
 FACTS = [column for column in calls.c if column.name != "events"]
 """What a listing reads: everything but the timeline."""

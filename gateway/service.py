@@ -21,17 +21,21 @@ import structlog
 
 from config import secrets
 from config.configuration import Configuration
+from config.settings import Settings
 from gateway import open_files
 from gateway.agent import Agent
 from gateway.api import app
 from gateway.api.keys import Access, Key
 from gateway.api.models import Readiness
 from gateway.api.server import ApiServer
+from gateway.availability import Availability
 from gateway.call import CallSession
+from gateway.capabilities import TrunkCapabilities
 from gateway.database import default_url
 from gateway.errors import PartEnded
 from gateway.events import CallFinished, EventBus
 from gateway.log import EventLog, logged
+from gateway.memory import Memory
 from gateway.metrics import Metrics
 from gateway.resumptions import ResumptionStore
 from gateway.store import CallStore
@@ -75,6 +79,9 @@ class Gateway:
         self._prompts = prompts
         self.store = CallStore(settings.database or default_url(settings.data))
         self._resumptions = ResumptionStore(self.store.engine, settings.trunks, configuration.flows)
+        self.memory = Memory(self.store.engine)
+        self.availability = Availability(settings, self.memory)
+        self.capabilities = TrunkCapabilities(settings.trunks, self.memory)
         self.metrics = Metrics(agent.counters, self.store)
         self._bus = EventBus()
         self._bus.subscribe(EventLog(), logged(log_level))
@@ -97,6 +104,11 @@ class Gateway:
     def calls(self) -> Mapping[str, CallSession]:
         """The calls in progress, by id."""
         return self._calls
+
+    @property
+    def settings(self) -> Settings:
+        """What is configured."""
+        return self._configuration.settings
 
     @property
     def api_url(self) -> str:
@@ -137,6 +149,7 @@ class Gateway:
         settings = self._configuration.settings
         files = open_files.raise_limit(settings.sip.max_calls)
         await self.store.open()
+        await self.memory.open()
         self._parts.append(await self._api.open())
         await self._prompts.prepare()
         await self._agent.start()
@@ -179,6 +192,8 @@ class Gateway:
         await self._agent.stop()
         await self._see_sessions_off()
         await self._resumptions.close()
+        await self.availability.close()
+        await self.memory.close()
         await self.store.close()
         await self._api.close()
         for part in self._parts:
@@ -189,7 +204,13 @@ class Gateway:
     async def _take_calls(self) -> None:
         async for leg in self._agent.inbound():
             session = CallSession(
-                leg, self._configuration, self._prompts, self._bus.publish, self._resumptions
+                leg,
+                self._configuration,
+                self._prompts,
+                self._bus.publish,
+                self._resumptions,
+                availability=self.availability,
+                capabilities=self.capabilities,
             )
             self._calls[leg.id] = session
             task = asyncio.create_task(session.run(), name=f"call {leg.id}")

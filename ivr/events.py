@@ -150,6 +150,21 @@ class ValueDropped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TransferRetried(Event):
+    """A transfer failed, and the row of the node's `fallback` says to try again."""
+
+    name: ClassVar[str] = "transfer.retried"
+    attempt: str
+    """The one that failed."""
+    key: str
+    """The row's key."""
+    target: str
+    """Who is tried next."""
+    delay_ms: int
+    """Until then."""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionTaken(Event):
     """An operator decided for the call."""
 

@@ -6,22 +6,31 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Protocol
 
 import structlog
 
 from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt, Waiting
 from ivr.context import Filling, facts
 from ivr.events import Playback, PromptEnded, PromptStarted
-from ivr.ports import BotPort, CallerCall, PromptSource, TransferOrder
+from ivr.hunt.lines import Lines
+from ivr.ports import (
+    Availability,
+    BotPort,
+    CallerCall,
+    PromptSource,
+    TrunkCapabilities,
+)
 from ivr.prompts.errors import PromptError
 from ivr.result import EndReason
 from ivr.resumption import Resumption, Resumptions, handover_told
-from ivr.tasks import stop
+from ivr.tasks import cut, stop
 from ivr.transfer_request import Directory, TransferRequest
 from sip.audio import Pcm
 from sip.errors import MediaError
 from sip.events import Event, TransferEnded
-from sip.outcome import Attempt, Handover, HandoverStatus, Outcome, Side
+from sip.order import Withdrawal
+from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 
 log = structlog.get_logger()
 
@@ -55,6 +64,16 @@ Step = Place | End
 """What a node returns: where the call goes."""
 
 
+class Chase(Protocol):
+    """A hunt for somebody who takes the caller (ivr/hunt/chase.py)."""
+
+    def stop(self, why: Withdrawal) -> None:
+        """Call off whoever is rung. Without effect once somebody has the caller."""
+
+    def line_free(self) -> None:
+        """A leg is gone."""
+
+
 class FlowRun:
     """The state of one call, shared by the interpreter and the node it is in."""
 
@@ -67,6 +86,8 @@ class FlowRun:
         bot: BotPort,
         prompts: PromptSource,
         directory: Directory,
+        availability: Availability,
+        capabilities: TrunkCapabilities,
         emit: Callable[[Event], None],
         rng: Random,
         resumptions: Resumptions,
@@ -77,6 +98,8 @@ class FlowRun:
         self.bot = bot
         self.prompts = prompts
         self.directory = directory
+        self.availability = availability
+        self.capabilities = capabilities
         self.emit = emit
         self.rng = rng
         self.start = start
@@ -99,10 +122,15 @@ class FlowRun:
         self.attempts_made = 0
         self.caller_left: Side | None = None
         """Who ended the caller's leg; None while it lives."""
-        self.cancel_requested = False
-        """The transfer was cancelled before anything was dialled."""
-        self.order: TransferOrder | None = None
-        """The attempt that is being made; it can be taken back until its target is connected."""
+        self.withdrawn: Withdrawal | None = None
+        """Why the transfer was taken back before anything was dialled."""
+        self.cancel_digit: str | None = None
+        """The digit by which the caller takes back the transfer that is under way."""
+        self.lines = Lines()
+        self.chase: Chase | None = None
+        """The hunt for somebody who takes the caller, while it goes on."""
+        self.reminder: asyncio.Task[None] | None = None
+        """Repeats the accepted message while targets are rung."""
         self.announcement: asyncio.Task[None] | None = None
         """The accepted message of a transfer, while it is played."""
         self.answered = asyncio.Event()
@@ -207,21 +235,38 @@ class FlowRun:
     def record(self, attempt: Attempt) -> None:
         """Take an attempt's verdict."""
         self.attempts[attempt.id] = attempt
-        self.handover = Handover.of(attempt)
 
-    def record_undialled(self, attempt: Attempt) -> None:
-        """Take the verdict on an attempt that `sip` has never seen, and tell the timeline."""
+    def undialled(self, method: Method, target: str, outcome: Outcome, reason: str) -> Attempt:
+        """An attempt that `sip` never sees: its verdict, recorded and told the timeline."""
+        attempt = Attempt(self.next_attempt(), method, target, "", outcome, reason=reason)
         self.record(attempt)
         self.emit(TransferEnded(attempt))
+        return attempt
 
     def joined(self) -> None:
         """Caller and target hear each other."""
         if self.handing_over and self.handover is not None:
             self.handover = replace(self.handover, status=HandoverStatus.ACTIVE)
+        if self.reminder is not None:
+            cut(self.reminder)
+
+    def take_back(self, why: Withdrawal) -> None:
+        """Cancel the transfer that is under way, at whatever point before the target's answer."""
+        if self.chase is not None:
+            self.chase.stop(why)
+        elif self.handing_over:
+            self.withdrawn = why
+            if self.announcement is not None:
+                cut(self.announcement)
+
+    def pressed(self, digit: str) -> None:
+        """The caller pressed a digit."""
+        if digit == self.cancel_digit:
+            self.take_back(Withdrawal.BY_CALLER)
 
     def drop_handover(self) -> None:
         """A transfer that was ordered will not be dialled: the caller left, or a decision came."""
-        self.cancel_requested = False
+        self.withdrawn = None
         if self.handover is not None and self.handover.status is HandoverStatus.QUEUED:
             left = self.caller_left is not None
             self.handover = Handover(

@@ -20,7 +20,6 @@ from typing import Never
 import structlog
 
 from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Prompt
-from config.targets import Target
 from ivr.decisions import (
     CancelTransfer,
     Decision,
@@ -34,13 +33,27 @@ from ivr.decisions import (
 from ivr.events import DecisionTaken, FlowEnded, FlowStarted, NodeEntered, NodeLeft
 from ivr.flow_run import End, FlowRun, Place, Step, prompt_label
 from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play
-from ivr.ports import BotPort, CallEnded, CallerCall, PromptSource
+from ivr.ports import (
+    Availability,
+    BotPort,
+    CallEnded,
+    CallerCall,
+    PromptSource,
+    TrunkCapabilities,
+)
 from ivr.prompts.errors import PromptError
 from ivr.result import EndReason, FlowResult
 from ivr.resumption import Resumption, Resumptions
 from ivr.tasks import cut, finished, stop
 from ivr.transfer_request import Directory, TransferRequest
-from sip.events import Event, LegEnded, TransferEnded, TransferJoined
+from sip.events import (
+    DtmfReceived,
+    Event,
+    LegEnded,
+    LegStarted,
+    TransferEnded,
+    TransferJoined,
+)
 from sip.order import Withdrawal
 from sip.outcome import Handover, HandoverStatus, Side
 
@@ -65,8 +78,9 @@ class Interpreter:
         call: CallerCall,
         bot: BotPort,
         prompts: PromptSource,
-        targets: Mapping[str, Target],
-        trunk: str | None,
+        directory: Directory,
+        availability: Availability,
+        capabilities: TrunkCapabilities,
         emit: Callable[[Event], None],
         rng: Random,
         resumptions: Resumptions,
@@ -75,7 +89,6 @@ class Interpreter:
         """Prepare a call that begins at the start node of the flow `start`, or, `resumed`, where
         another one has left it.
 
-        `trunk` is the caller's: a number that a bot or an operator asks for is dialled over it.
         `emit` takes the flow's events; those of the legs have listeners of their own.
         """
         self._run = FlowRun(
@@ -84,7 +97,9 @@ class Interpreter:
             call=call,
             bot=bot,
             prompts=prompts,
-            directory=Directory(targets, trunk),
+            directory=directory,
+            availability=availability,
+            capabilities=capabilities,
             emit=emit,
             rng=rng,
             resumptions=resumptions,
@@ -131,7 +146,7 @@ class Interpreter:
             path=tuple(run.path),
             end=end.reason,
             handover=None if run.handover is run.brought else run.handover,
-            attempts=tuple(run.attempts.values()),
+            attempts=tuple(sorted(run.attempts.values(), key=lambda each: int(each.id[1:]))),
             message=end.message,
         )
 
@@ -240,10 +255,18 @@ class Interpreter:
                 self._run.attempts[attempt.id] = attempt  # within a transfer, or beside all of them
             case TransferEnded(attempt=attempt):
                 self._run.record(attempt)
+            case DtmfReceived(leg=leg, digit=digit) if leg == self._run.call.label:
+                self._run.pressed(digit)
+            case LegStarted(leg=leg, attempt=attempt) if attempt:
+                self._run.lines.opened(leg, attempt)
             case LegEnded(leg=leg, by=side) if leg == self._run.call.label:
                 self._run.caller_left = side
                 if self._work is not None:
                     cut(self._work)
+            case LegEnded(leg=leg):
+                self._run.lines.closed(leg)
+                if self._run.chase is not None:
+                    self._run.chase.line_free()
 
     # Decisions
 
@@ -315,16 +338,9 @@ class Interpreter:
         run = self._run
         if run.handover is None or not run.handing_over:
             self._refuse(RefusalReason.NO_TRANSFER, "no transfer is running")
-        match run.handover.status:
-            case HandoverStatus.ACTIVE:
-                self._refuse(RefusalReason.TRANSFER_ACTIVE, "caller and target are already talking")
-            case HandoverStatus.QUEUED:
-                run.cancel_requested = True
-                if run.announcement is not None:
-                    cut(run.announcement)
-            case _:
-                if run.order is not None:
-                    run.order.withdraw(Withdrawal.CANCELLED)
+        if run.connected:
+            self._refuse(RefusalReason.TRANSFER_ACTIVE, "caller and target are already talking")
+        run.take_back(Withdrawal.CANCELLED)
         run.emit(DecisionTaken("cancel_transfer", run.handover.target))
 
     def _decide_play(self, prompt: Prompt) -> None:

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from config.context import Context
 from config.flows import Prompt, Waiting
+from config.groups import Group
+from config.targets import Target
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.errors import CallEnded
@@ -22,6 +24,7 @@ from sip.outcome import Attempt, Handover, Method
 
 __all__ = [
     "Accepts",
+    "Availability",
     "BotDone",
     "BotExit",
     "BotFailed",
@@ -35,6 +38,7 @@ __all__ = [
     "CallerCall",
     "PromptSource",
     "TransferOrder",
+    "TrunkCapabilities",
 ]
 
 
@@ -193,6 +197,26 @@ class BotPort(Protocol):
         that refuses, the bot is sent the refusal as an error and the conversation goes on: a bad
         command never costs the call.
         """
+
+
+class Availability(Protocol):
+    """Who can be reached now: office hours, what agents say of themselves, what a service knows."""
+
+    async def unavailable(self, name: str, whom: Target | Group) -> str | None:
+        """Why a target or group must not be dialled now; None: it may. Never raises.
+
+        `name` is its name in the configuration, or the destination of a target that has none.
+        """
+
+
+class TrunkCapabilities(Protocol):
+    """What the peers behind the trunks can do, as configured or as they have shown before."""
+
+    def takes_refer(self, trunk: str) -> bool | None:
+        """Whether a trunk's peer takes REFER; None: that is not known."""
+
+    def showed_refer(self, trunk: str, *, takes: bool, code: int | None) -> None:
+        """Keep what a REFER was answered with, for later calls."""
 
 
 class PromptSource(Protocol):

@@ -9,10 +9,13 @@ from pydantic import ValidationError
 
 from config.context import Context
 from config.flows import AgentTransfer
+from config.groups import Group
 from config.targets import Reach, Target
 from config.uri import is_number
 from ivr.decisions import RefusalReason
 from sip.outcome import Method
+
+METHOD_OF_A_GROUP = "the members of a group are reached each by its own method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +45,20 @@ class Directory:
 
     targets: Mapping[str, Target]
     """The named targets of the configuration."""
+    groups: Mapping[str, Group]
+    """The groups of them."""
     trunk: str | None
     """Over which a number is dialled that is no named target's: the trunk of the caller."""
 
-    def find(self, name: str) -> Target | None:
-        """The target of this name, or one made of a destination; None: the name is neither.
+    def find(self, name: str) -> Target | Group | None:
+        """Who has this name, or a target made of a destination; None: the name is neither.
 
         Whether a destination may be dialled is not asked here: `sip` does before it dials.
         """
         if name in self.targets:
             return self.targets[name]
+        if name in self.groups:
+            return self.groups[name]
         trunk = self.trunk if is_number(name) else None
         try:
             return Target(kind=Reach.EXTERNAL, destination=name, trunk=trunk)
@@ -62,13 +69,15 @@ class Directory:
         """Whether two names or destinations reach the same target."""
         first, second = self.find(one), self.find(other)
         return one == other or (
-            first is not None and second is not None and first.destination == second.destination
+            isinstance(first, Target)
+            and isinstance(second, Target)
+            and first.destination == second.destination
         )
 
     def reached_by(
         self, node: AgentTransfer, request: TransferRequest
-    ) -> tuple[str, Target | None]:
-        """Whom a node reaches for a request: the name (an inline target's destination) and target.
+    ) -> tuple[str, Target | Group | None]:
+        """Whom a node reaches for a request: the name (an inline target's destination), and who.
 
         A node's own target stands, whoever is asked for: the flow's author routed the call there.
         """
@@ -78,13 +87,13 @@ class Directory:
             case None:
                 return request.target, self.find(request.target)
             case name:
-                return name, self.targets.get(name)
+                return name, self.targets.get(name) or self.groups.get(name)
 
     def refusal(self, node: AgentTransfer, request: TransferRequest) -> TransferRefusal | None:
         """Why a node cannot serve a request; None: it can."""
-        name, target = self.reached_by(node, request)
-        if target is None:
-            known = ", ".join(self.targets) or "none"
+        name, whom = self.reached_by(node, request)
+        if whom is None:
+            known = ", ".join([*self.targets, *self.groups]) or "none"
             problem = (
                 f"{name!r} is neither the name of a target nor a SIP URI or number to dial"
                 if name
@@ -92,9 +101,9 @@ class Directory:
             )
             message = f"{problem}; named targets: {known}"
             return TransferRefusal(RefusalReason.UNKNOWN_TARGET, "target", message)
-        refused = target.method_refused(method(node, request, target).value)
+        refused = method_refused(node, request, whom)
         if refused is not None:
-            return TransferRefusal(RefusalReason.METHOD_REFUSED, "method", str(refused))
+            return TransferRefusal(RefusalReason.METHOD_REFUSED, "method", refused)
         return None
 
 
@@ -103,3 +112,15 @@ def method(node: AgentTransfer, request: TransferRequest, target: Target) -> Met
     if node.method is not None:
         return Method(node.method)
     return request.method or Method(target.usual_method)
+
+
+def method_refused(
+    node: AgentTransfer, request: TransferRequest, whom: Target | Group
+) -> str | None:
+    """Why the method asked for does not reach a target or group; None: it does."""
+    if isinstance(whom, Target):
+        refused = whom.method_refused(method(node, request, whom).value)
+        return None if refused is None else str(refused)
+    if request.method is not None or node.method is not None:
+        return f"{METHOD_OF_A_GROUP}; leave `method` out"
+    return None

@@ -381,6 +381,8 @@ class SipAgent:
                     self.forget_dialog(caller.sip_call_id)
             case Method.BYE:
                 return await by_bye(caller, order, uri, evidence)
+            case Method.AUTO:
+                raise ValueError("an order names the method of one attempt")
             case _:
                 assert_never(order.method)
 

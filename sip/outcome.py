@@ -16,6 +16,8 @@ class Method(StrEnum):
     INVITE = "invite"
     REFER = "refer"
     BYE = "bye"
+    AUTO = "auto"
+    """By REFER where the trunk takes it, else by INVITE. What is asked for; never an attempt's."""
 
 
 class Outcome(StrEnum):

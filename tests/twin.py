@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.flows import FilePrompt, Prompt, Waiting
+from config.groups import Group
+from config.targets import Target
 from ivr.flow_run import prompt_label
 from ivr.ports import (
     Accepts,
@@ -223,6 +225,8 @@ class TwinCall:
             case Method.BYE:
                 await self.stage.take()
                 return Side.GATEWAY
+            case Method.AUTO:
+                raise AssertionError("an attempt has a method of its own")
 
     def _end(
         self, order: TransferOrder, outcome: Outcome, code: int | None, bye_by: Side | None = None
@@ -314,6 +318,36 @@ class TwinBot:
         if self.asks and isinstance(chosen, BotTransfer | BotGoto):
             return accepts(chosen)
         return None
+
+
+class TwinAvailability:
+    """`ivr.ports.Availability` from a list of those who are not there."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.closed: dict[str, str] = {}
+        """Why not, by name."""
+        self.asked: list[str] = []
+
+    async def unavailable(self, name: str, whom: Target | Group) -> str | None:
+        self.asked.append(name)
+        await self.stage.take(f"is {name} there" if name in self.closed else "")
+        return self.closed.get(name)
+
+
+class TwinCapabilities:
+    """`ivr.ports.TrunkCapabilities` that remembers for one call."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, bool] = {}
+        self.shown: list[tuple[str, bool, int | None]] = []
+
+    def takes_refer(self, trunk: str) -> bool | None:
+        return self.known.get(trunk)
+
+    def showed_refer(self, trunk: str, *, takes: bool, code: int | None) -> None:
+        self.known[trunk] = takes
+        self.shown.append((trunk, takes, code))
 
 
 class TwinPrompts:

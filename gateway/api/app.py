@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from gateway.api import calls, evidence, health, problems
+from gateway.api import calls, evidence, health, problems, targets, trunks
 from gateway.api.keys import Doorstep, Gatekeeper, Key
 from gateway.api.service import Service
 
@@ -30,6 +30,8 @@ def build(service: Service, keys: Sequence[Key]) -> FastAPI:
     gatekeeper = Gatekeeper(keys)
     app.include_router(calls.router(service, gatekeeper))
     app.include_router(evidence.router(service, gatekeeper))
+    app.include_router(trunks.router(service, gatekeeper))
+    app.include_router(targets.router(service, gatekeeper))
     app.include_router(health.router(service, gatekeeper))
     problems.install(app)
     app.add_middleware(Doorstep, loopback_only=not keys)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from config.settings import Settings
 from gateway.api.models import Readiness
+from gateway.availability import Availability
 from gateway.call import CallSession
+from gateway.memory import Memory
 from gateway.metrics import Metrics
 from gateway.store import CallStore
 
@@ -21,6 +24,18 @@ class Service(Protocol):
     @property
     def store(self) -> CallStore:
         """The finished calls."""
+
+    @property
+    def settings(self) -> Settings:
+        """What is configured."""
+
+    @property
+    def memory(self) -> Memory:
+        """What outlives calls beside their records."""
+
+    @property
+    def availability(self) -> Availability:
+        """Who can be reached."""
 
     @property
     def metrics(self) -> Metrics:

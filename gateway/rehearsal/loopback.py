@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.configuration import Configuration
 from config.flows import AgentTransfer, Flow, Node
-from config.settings import Api, Listen, ReferTimers, Route, Rtp, Settings, Sip, Trunk
+from config.settings import Api, Listen, Refer, Route, Rtp, Settings, Sip, Trunk
 from config.strict import Seconds
 from config.targets import Target
 from gateway.rehearsal.scene import Scene, target_of
@@ -107,7 +107,7 @@ def _trunk(
     """A plain trunk to a peer: of the user's it keeps what a flow can notice."""
     host, port = peer
     routes = [Route(flow=scene.flow)] if name == scene.trunk else []
-    refer = trunk.refer if trunk else ReferTimers()
+    refer = trunk.refer if trunk else Refer()
     keeps = {"headers": trunk.headers} if trunk else {}
     return Trunk.model_validate(
         {

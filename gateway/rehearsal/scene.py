@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from config.configuration import Configuration
 from config.flows import AgentTransfer
+from config.groups import Group
 from config.rules import allowed
 from config.targets import Target
 from ivr.transfer_request import Directory, TransferRequest, method
@@ -59,30 +60,38 @@ def choose(
             f"there is no trunk {trunk!r}; there are: {_listed(settings.trunks)}"
         )
     caller = trunk or _usual_trunk(configuration, flow)
-    directory = Directory(settings.targets, caller)
+    directory = Directory(settings.targets, settings.groups, caller)
     name, reached = directory.reached_by(found, TransferRequest(target))
     if reached is None:
         known = f"there are: {_listed(settings.targets)}"
         if not name:
             raise NothingToRehearse(f"{node!r} leaves the target open: name one; {known}")
         raise NothingToRehearse(f"{name!r} is no target, SIP URI or number; {known}")
+    if isinstance(reached, Group):
+        members = {member.target for wave in reached.rung for member in wave}
+        raise NothingToRehearse(
+            f"{name!r} is a group: rehearse a node that reaches one of {_listed(sorted(members))}"
+        )
     verdict = allowed(reached.destination, settings)
     if not verdict.allowed:
         raise NothingToRehearse(f"{reached.destination} {verdict.reason}")
     how = method(found, TransferRequest(target), reached)
     if refused := reached.method_refused(how.value):
         raise NothingToRehearse(f"{name}: {refused.message}")
+    if how is Method.AUTO:
+        how = Method.INVITE if settings.trunks[caller].refer.support == "no" else Method.REFER
     return Scene(flow, node, caller, name, how)
 
 
 def target_of(configuration: Configuration, scene: Scene) -> Target:
     """The target of a scene that `choose` made."""
-    directory = Directory(configuration.settings.targets, scene.trunk)
+    settings = configuration.settings
+    directory = Directory(settings.targets, settings.groups, scene.trunk)
     node = configuration.flows[scene.flow].nodes[scene.node]
     if not isinstance(node, AgentTransfer):
         raise TypeError(f"{scene.node} is no transfer node")
     _, target = directory.reached_by(node, TransferRequest(scene.target))
-    if target is None:
+    if not isinstance(target, Target):
         raise NothingToRehearse(f"{scene.target} cannot be reached")
     return target
 

@@ -18,6 +18,7 @@ from gateway.call import CallSession
 from gateway.rehearsal.loopback import Pace, on_loopback, trunk_names
 from gateway.rehearsal.result import Rehearsed, judge
 from gateway.rehearsal.scene import Scene
+from gateway.rehearsal.surroundings import AsConfigured, EverybodyThere
 from gateway.resumptions import Refusal, Refused
 from gateway.timeline import CallEvent
 from ivr.events import NodeEntered
@@ -132,7 +133,14 @@ class Stage:
     async def _follow(self, leg: Leg, configuration: Configuration, prompts: _Curtailed) -> None:
         play = self._plays[leg.info.caller]
         session = CallSession(
-            leg, configuration, prompts, play.happened, _SpentTokens(), bots=_NoBots(play)
+            leg,
+            configuration,
+            prompts,
+            play.happened,
+            _SpentTokens(),
+            availability=EverybodyThere(),
+            capabilities=AsConfigured(configuration.settings.trunks),
+            bots=_NoBots(play),
         )
         try:
             await session.run()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from config.settings import ReferTimers
+from config.settings import Refer
 from sip.errors import CallEnded
 from sip.events import Event, LegEnded
 from sip.leg import Leg
@@ -41,7 +41,7 @@ Happening = tuple[Input, int | None, str]
 
 
 async def by_refer(
-    caller: Leg, order: TransferOrder, uri: str, timers: ReferTimers, evidence: Evidence
+    caller: Leg, order: TransferOrder, uri: str, timers: Refer, evidence: Evidence
 ) -> Attempt:
     """Refer the caller's peer to `uri` and wait for the verdict.
 
@@ -67,7 +67,7 @@ class _Referral:
         caller: Leg,
         order: TransferOrder,
         refer_to: str,
-        timers: ReferTimers,
+        timers: Refer,
         evidence: Evidence,
     ) -> None:
         self._caller = caller

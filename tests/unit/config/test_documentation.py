@@ -10,6 +10,8 @@ from pydantic import BaseModel, TypeAdapter
 
 from config import flows
 from config.document import Document
+from config.groups import Group
+from config.hours import Hours
 from config.outcomes import NO_FALLBACK, OUTCOMES
 from config.reference import MARKER, render
 from config.settings import Trunk
@@ -24,6 +26,7 @@ MODELS: list[type[BaseModel]] = [
     flows.Bot,
     flows.AgentTransfer,
     flows.Fallback,
+    flows.Retry,
     flows.Lookup,
     flows.Goto,
     flows.Hangup,
@@ -57,6 +60,12 @@ def test_the_examples_on_the_page_are_valid() -> None:
         if trunks := document.value.get("trunks"):
             known = {name: {"sources": ["10.0.0.1/32"], **keys} for name, keys in trunks.items()}
             TypeAdapter(dict[str, Trunk]).validate_python(known)
+            continue
+        if groups := document.value.get("groups"):
+            TypeAdapter(dict[str, Group]).validate_python(groups)
+            continue
+        if hours := document.value.get("hours"):
+            TypeAdapter(dict[str, Hours]).validate_python(hours)
             continue
         nodes = document.value.get("nodes", document.value)
         TypeAdapter(dict[str, flows.Node]).validate_python(nodes)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from config.configuration import Configuration
 from config.flows import Flow
 from config.settings import Settings
+from gateway.agent import CallerLeg
+from gateway.availability import Availability
+from gateway.call import CallSession, Tokens
+from gateway.capabilities import TrunkCapabilities
+from gateway.database import open_engine
+from gateway.memory import Memory
 from gateway.records import CallRecord, FinishedCall, encode_events
 from gateway.timeline import CallEvent, Timeline
 from ivr.disposition import Disposition
 from ivr.events import NodeEntered
+from ivr.ports import PromptSource
 from ivr.result import EndReason
 from sip.events import Direction, MediaQuality, SipMessage
 from sip.outcome import Attempt, Method, Outcome, Side, Step
+from tests.unit.gateway.agent_twin import TwinTokens
 
 DEADLINE = 10.0
 """Seconds after which a test that waits has failed."""
@@ -69,6 +78,29 @@ def configuration(
         flows={"main": Flow.model_validate(main | (flow or {}))},
         path=folder / "switchhook.yaml",
         flow_paths={"main": folder / "main.yaml"},
+    )
+
+
+def session_of(
+    leg: CallerLeg,
+    configured: Configuration,
+    prompts: PromptSource,
+    publish: Callable[[CallEvent], None],
+    tokens: Tokens | None = None,
+) -> CallSession:
+    """A call in the service, whose memory is never written."""
+    memory = Memory(open_engine("sqlite+aiosqlite:///:memory:"))
+    settings = configured.settings
+    availability = Availability(settings, memory)
+    capabilities = TrunkCapabilities(settings.trunks, memory)
+    return CallSession(
+        leg,
+        configured,
+        prompts,
+        publish,
+        tokens or TwinTokens(),
+        availability=availability,
+        capabilities=capabilities,
     )
 
 

@@ -16,19 +16,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from config.configuration import Configuration
+from config.settings import Settings
 from gateway.api import app
 from gateway.api.keys import Access, Key, is_loopback
 from gateway.api.models import Readiness
+from gateway.availability import Availability
 from gateway.call import CallSession
-from gateway.database import default_url
+from gateway.database import default_url, open_engine
+from gateway.memory import Memory
 from gateway.metrics import Metrics
 from gateway.records import FinishedCall
 from gateway.store import CallStore
 from ivr.decisions import RefusalReason
 from ivr.disposition import Disposition
 from tests.twin import Verdict
-from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore, TwinTokens
-from tests.unit.gateway.scene import DEADLINE, STARTED, configuration, finished_call, ignore
+from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
+from tests.unit.gateway.scene import (
+    DEADLINE,
+    STARTED,
+    configuration,
+    finished_call,
+    ignore,
+    session_of,
+)
 
 LIVE = "00000000000000aa"
 ENDED = finished_call(7).record.id
@@ -43,9 +54,19 @@ class TwinService:
     """`gateway.api.service.Service` without a gateway."""
 
     store: CallStore
+    memory: Memory
     metrics: Metrics
+    configuration: Configuration
     calls: dict[str, CallSession] = field(default_factory=dict)
     ready: Readiness = field(default_factory=lambda: Readiness(ready=True, reasons=[], warnings=[]))
+
+    @property
+    def settings(self) -> Settings:
+        return self.configuration.settings
+
+    @property
+    def availability(self) -> Availability:
+        return Availability(self.settings, self.memory)
 
     def readiness(self) -> Readiness:
         return self.ready
@@ -56,7 +77,11 @@ async def service(tmp_path: Path) -> AsyncIterator[TwinService]:
     store = CallStore(default_url(tmp_path))
     await store.open()
     store.put(finished_call(7))
-    yield TwinService(store, Metrics(TwinAgent().counters, store))
+    memory = Memory(store.engine)
+    await memory.open()
+    metrics = Metrics(TwinAgent().counters, store)
+    yield TwinService(store, memory, metrics, configuration(tmp_path))
+    await memory.close()
     await store.close()
 
 
@@ -82,9 +107,7 @@ async def leg(service: TwinService) -> AsyncIterator[TwinLeg]:
     """A call that plays a very long welcome."""
     leg = TwinLeg(LIVE, verdicts=[Verdict(rings=True)])
     leg.endless.add("Welcome")
-    session = CallSession(
-        leg, configuration(Path("/nowhere")), TwinPromptStore(), ignore, TwinTokens()
-    )
+    session = session_of(leg, configuration(Path("/nowhere")), TwinPromptStore(), ignore)
     service.calls[LIVE] = session
     playing = asyncio.Event()
     leg.stage.on("play Welcome", playing.set)
@@ -530,7 +553,12 @@ def test_whatever_is_sent_the_answer_is_a_documented_problem(
 ) -> None:
     async def ask() -> httpx.Response:
         async with client_of(
-            TwinService(OneRecord(), Metrics(TwinAgent().counters, OneRecord()))
+            TwinService(
+                OneRecord(),
+                Memory(open_engine("sqlite+aiosqlite:///:memory:")),
+                Metrics(TwinAgent().counters, OneRecord()),
+                configuration(Path("/nowhere")),
+            )
         ) as client:
             return await client.post(
                 f"/v1/calls/{quote(call_id, safe='')}/{action}",

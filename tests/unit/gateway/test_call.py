@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway import call as under_test
-from gateway.call import CallSession, CallState
+from gateway.call import CallState
 from gateway.events import CallFailed, CallFinished, CallStarted
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent
@@ -25,7 +25,7 @@ from sip.events import Direction, LegEnded, LegStarted, MediaQuality
 from sip.outcome import HandoverStatus, Outcome, Side
 from tests.twin import Verdict
 from tests.unit.gateway.agent_twin import TwinLeg, TwinPromptStore, TwinTokens
-from tests.unit.gateway.scene import DEADLINE, configuration
+from tests.unit.gateway.scene import DEADLINE, configuration, session_of
 
 CALL = "00000000000000aa"
 MANY_TURNS = 300
@@ -39,7 +39,7 @@ class Scene:
         self.leg = TwinLeg(CALL, verdicts=verdicts)
         self.published: list[CallEvent] = []
         self.tokens = TwinTokens()
-        self.session = CallSession(
+        self.session = session_of(
             self.leg,
             configuration(Path("/nowhere")),
             TwinPromptStore(),

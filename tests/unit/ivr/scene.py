@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from config.flows import Flow
+from config.groups import Group
 from config.targets import Reach, Target
 from ivr.interpreter import Interpreter
 from ivr.ports import BotExit
 from ivr.result import FlowResult
 from ivr.resumption import Resumption
+from ivr.transfer_request import Directory
 from sip.events import Event
 from tests.twin import (
     Stage,
+    TwinAvailability,
     TwinBot,
     TwinCall,
+    TwinCapabilities,
     TwinFacts,
     TwinPrompts,
     TwinResumptions,
@@ -45,12 +49,15 @@ class Scene:
         rng: Random | None = None,
         resumed: Resumption | None = None,
         info: TwinFacts | None = None,
+        groups: Mapping[str, Group] | None = None,
         **keys: Any,
     ) -> None:
         flow = flow_of(nodes, **keys)
         self.stage = Stage()
         self.call = TwinCall(self.stage, verdicts)
         self.bot = TwinBot(self.stage, exits)
+        self.availability = TwinAvailability(self.stage)
+        self.capabilities = TwinCapabilities()
         self.events: list[Event] = []
         self.resumptions = TwinResumptions()
         if info is not None:
@@ -61,8 +68,9 @@ class Scene:
             call=self.call,
             bot=self.bot,
             prompts=TwinPrompts(self.stage, broken),
-            targets=TARGETS,
-            trunk="carrier",
+            directory=Directory(TARGETS, groups or {}, "carrier"),
+            availability=self.availability,
+            capabilities=self.capabilities,
             emit=self.events.append,
             rng=rng or Random(1),
             resumptions=self.resumptions,

@@ -338,7 +338,7 @@ async def test_a_transfer_that_never_ends_is_cut_off_and_still_has_a_verdict(
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("ivr.nodes.agent_transfer.RELEASE_LIMIT", 0)
+    monkeypatch.setattr("ivr.hunt.handing_over.RELEASE_LIMIT", 0)
     scene = Scene({"hand": TRANSFER})
     monkeypatch.setattr(scene.call, "transfer", silence)
     flow = scene.start()

@@ -107,6 +107,12 @@ async def test_a_caller_that_was_not_answered_is_refused_as_the_agent_refused(
 
 async def test_refer_needs_a_dialog_so_the_caller_is_answered() -> None:
     """RFC 3515 section 2.4.1: REFER is sent within the call."""
-    scene = Scene({"hand": {**BRIDGED, "target": "mobile"}})
+    scene = Scene({"hand": {**BRIDGED, "target": "mobile", "method": "refer"}})
     await scene.run()
     assert scene.journal[0] == "answer"
+
+
+async def test_auto_does_without_refer_where_the_target_answers_first() -> None:
+    scene = Scene({"hand": {**BRIDGED, "target": "mobile"}})
+    await scene.run()
+    assert scene.journal[0] == "invite mobile as t1"

@@ -19,7 +19,7 @@ def attempts(*made: tuple[Method, Outcome]) -> tuple[Attempt, ...]:
     )
 
 
-INVITE, REFER, BYE = Method
+INVITE, REFER, BYE = Method.INVITE, Method.REFER, Method.BYE
 CONNECTED, BUSY, CANCELLED, LEFT = (
     Outcome.CONNECTED,
     Outcome.BUSY,
