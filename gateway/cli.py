@@ -47,6 +47,7 @@ from gateway.log import Format, configure
 from gateway.records import CallRecord
 from gateway.rehearsal.command import transfer_app
 from gateway.store import AmbiguousId, CallStore, Filter
+from gateway.trunk_command import trunk_app
 from gateway.why import why
 from ivr.disposition import Disposition
 from sip.errors import SipError
@@ -66,6 +67,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(transfer_app, name="transfer")
+app.add_typer(trunk_app, name="trunk")
 
 
 class LogLevel(StrEnum):

@@ -33,12 +33,25 @@ def live_call(api: Api, prefix: str) -> CallDetail | None:
     return None if body is None else CallDetail.model_validate_json(body)
 
 
+def forget_capabilities(api: Api, trunk: str) -> bool:
+    """Have the running gateway forget what it learned of a trunk; False where none runs.
+
+    Raises:
+        ApiRefused: it does not let us.
+    """
+    return _ask("DELETE", api, f"/v1/trunks/{trunk}/capabilities") is not None
+
+
 def _get(api: Api, path: str) -> bytes | None:
+    return _ask("GET", api, path)
+
+
+def _ask(method: str, api: Api, path: str) -> bytes | None:
     headers = {"X-API-Key": secrets.resolve(api.keys[0].secret)} if api.keys else {}
+    headers["Content-Type"] = "application/json"
+    url = f"http://{api.address}:{api.port}{path}"
     try:
-        answer = httpx.get(
-            f"http://{api.address}:{api.port}{path}", headers=headers, timeout=TIMEOUT
-        )
+        answer = httpx.request(method, url, headers=headers, timeout=TIMEOUT)
     except httpx.TransportError:
         return None
     if answer.status_code == HTTPStatus.NOT_FOUND:
