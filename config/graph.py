@@ -18,6 +18,7 @@ from config.flows import (
     Prompt,
     Prompts,
 )
+from config.templates import is_plain
 
 FlowNode = tuple[str, str]
 """Flow and node."""
@@ -128,3 +129,15 @@ def _reached(roots: Iterable[str], ways: Mapping[str, list[str]]) -> set[str]:
             reached.add(name)
             ahead += ways.get(name, [])
     return reached
+
+
+def named_tags(flows: Mapping[str, Flow]) -> set[str]:
+    """The tags that flows name themselves, not by what a caller or a bot has said."""
+    return {
+        tag
+        for flow in flows.values()
+        for node in flow.nodes.values()
+        if isinstance(node, AgentTransfer)
+        for tag in node.context.tags
+        if is_plain(tag)
+    }

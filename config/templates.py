@@ -69,13 +69,18 @@ def fill_in(text: str, facts: Mapping[str, object]) -> str:
     Raises:
         TemplateFailed: something that the template needs is not known of this call.
     """
-    if "{" not in text:
+    if is_plain(text):
         return text
     try:
         return _compiled(text).render(facts).strip()
     except Exception as error:
         # Templates are code: whatever goes wrong in one is its own fault, and costs its value only.
         raise TemplateFailed(str(error) or type(error).__name__) from error
+
+
+def is_plain(text: str) -> bool:
+    """Whether there is nothing to be filled in."""
+    return "{" not in text
 
 
 @lru_cache(maxsize=_CACHED)

@@ -115,6 +115,7 @@ def check(config: ConfigArgument = None) -> None:
 
 @app.command()
 def calls(
+    *,
     config: ConfigOption = None,
     disposition: Annotated[
         Disposition | None, typer.Option(help="Finished calls with this disposition only.")
@@ -122,14 +123,17 @@ def calls(
     since: Annotated[
         str | None, typer.Option(help="A date or time in ISO 8601, or an age: 30m, 2h, 7d.")
     ] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Finished calls that were handed over with this tag only.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many finished calls.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="As a JSON list.")] = False,
 ) -> None:
     """List calls: those in progress where the gateway runs, then finished ones, newest first."""
     configuration = configuration_of(config)
     began = _since(since)
-    live = [] if disposition else _ask_gateway(configuration, client.live_calls) or []
-    found = asyncio.run(_list(configuration, Filter(disposition, None, began, limit)))
+    live = [] if disposition or tag else _ask_gateway(configuration, client.live_calls) or []
+    found = asyncio.run(_list(configuration, Filter(disposition, None, began, tag, limit)))
     listed: list[LiveCall | EndedCall] = [*live, *map(ended_call, found)]
     if as_json:
         typer.echo(json.dumps([call.model_dump(mode="json") for call in listed], indent=2))
@@ -306,7 +310,7 @@ def _cells(one: LiveCall | EndedCall) -> tuple[str, ...]:
         transfers = one.handover.status.value if one.handover else ""
     else:
         seconds = (one.ended_at - one.started_at).total_seconds()
-        state, path = one.disposition.value, " > ".join(one.path)
+        state, path = " ".join((one.disposition.value, *one.tags)), " > ".join(one.path)
         transfers = " ".join(f"{a.method.value}:{a.outcome.value}" for a in one.attempts)
     started = one.started_at.strftime("%Y-%m-%d %H:%M:%S")
     called = (one.caller, one.number, one.trunk)

@@ -65,6 +65,7 @@ calls = Table(
     Column("end_reason", String(32), nullable=False),
     Column("message", String, nullable=False),
     Column("attempts", JSON, nullable=False),
+    Column("tags", String, nullable=False),  # ",refund,vip,": a tag has no comma
     Column("media", JSON, nullable=False),
     Column("events_dropped", Integer, nullable=False),
     Column("resumed_from", String(32), nullable=False),
@@ -188,6 +189,7 @@ def _row(call: FinishedCall) -> dict[str, object]:
         "end_reason": record.end.value,
         "message": _text(record.message),
         "attempts": record.attempts,
+        "tags": f",{','.join(record.tags)}," if record.tags else "",
         "media": record.media,
         "events_dropped": record.events_dropped,
         "resumed_from": record.resumed_from,

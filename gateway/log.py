@@ -94,6 +94,10 @@ def summary(record: CallRecord) -> dict[str, Any]:
         "ended_at": iso(record.ended_at),
         "duration_ms": round(record.duration * 1000),
     }
+    if record.resumed_from:
+        fields["resumed_from"] = record.resumed_from
+    if record.tags:
+        fields["tags"] = ",".join(record.tags)
     if record.attempts:
         fields["transfers"] = [
             {

@@ -29,6 +29,9 @@ from sip.events import LegAnswered, TransferEnded
 CALLER_LEG = "caller"
 """The label of the leg that came in; every other one we dialled."""
 
+OTHER_TAG = "other"
+"""Stands for every tag that comes from a bot, the API or a caller: a label is never theirs."""
+
 SETUP_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 180)
 """Seconds from INVITE to 2xx: the gateway answers in 20 ms, a person in 20 s; Timer C is 180 s."""
 VERDICT_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)
@@ -119,7 +122,15 @@ class RecordCounters(Collector):
 class Metrics:
     """The gateway's metrics, in a registry of its own."""
 
-    def __init__(self, counters: Callable[[], object], store: CallStore) -> None:
+    def __init__(
+        self, counters: Callable[[], object], store: CallStore, tags: Collection[str] = ()
+    ) -> None:
+        """
+        Args:
+            counters: reads those of the SIP side.
+            store: whose records are counted.
+            tags: that the flows name themselves; calls with others are counted as `other`.
+        """
         # A timestamp beside every series, which nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
@@ -131,6 +142,13 @@ class Metrics:
             "switchhook_calls",
             "Finished calls",
             ("direction", "disposition"),
+            registry=registry,
+        )
+        self._tags = frozenset(tags)
+        self._tagged = Counter(
+            "switchhook_tagged_calls",
+            "Finished calls by the tags that they were handed over with",
+            ("tag", "disposition"),
             registry=registry,
         )
         self._active = Gauge("switchhook_calls_active", "Calls in progress", registry=registry)
@@ -191,6 +209,9 @@ class Metrics:
         self._active.dec()
         record = event.call.record
         self._calls.labels(record.direction, record.disposition.value).inc()
+        if record.attempts:
+            for tag in {each if each in self._tags else OTHER_TAG for each in record.tags}:
+                self._tagged.labels(tag, record.disposition.value).inc()
 
     def _leg_answered(self, event: LegAnswered) -> None:
         setup = self._setup_inbound if event.leg == CALLER_LEG else self._setup_outbound

@@ -48,6 +48,11 @@ class CallRecord:
     """Id of the call whose hand-back token this one brought back; empty: none."""
 
     @property
+    def tags(self) -> tuple[str, ...]:
+        """What the call was filed under by those who handed it over, each once."""
+        return tuple(dict.fromkeys(tag for each in self.attempts for tag in each.tags))
+
+    @property
     def duration(self) -> float:
         """Seconds from INVITE to the end."""
         return self.ended_at - self.started_at

@@ -21,6 +21,7 @@ import structlog
 
 from config import secrets
 from config.configuration import Configuration
+from config.graph import named_tags
 from config.settings import Settings
 from gateway import open_files
 from gateway.agent import Agent
@@ -82,7 +83,7 @@ class Gateway:
         self.memory = Memory(self.store.engine)
         self.availability = Availability(settings, self.memory)
         self.capabilities = TrunkCapabilities(settings.trunks, self.memory)
-        self.metrics = Metrics(agent.counters, self.store)
+        self.metrics = Metrics(agent.counters, self.store, named_tags(configuration.flows))
         self._bus = EventBus()
         self._bus.subscribe(EventLog(), logged(log_level))
         self._bus.subscribe(self.metrics, self.metrics.counted)

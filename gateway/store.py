@@ -60,6 +60,8 @@ class Filter:
     trunk: str | None = None
     since: float | None = None
     """POSIX seconds: calls that began then or later."""
+    tag: str | None = None
+    """Calls that were filed under it."""
     limit: int = 50
 
 
@@ -151,6 +153,8 @@ class CallStore:
             query = query.where(calls.c.disposition == filter_.disposition.value)
         if filter_.trunk is not None:
             query = query.where(calls.c.trunk == filter_.trunk)
+        if filter_.tag is not None:
+            query = query.where(calls.c.tags.contains(f",{filter_.tag},", autoescape=True))
         if filter_.since is not None:
             query = query.where(calls.c.started_ms >= round(filter_.since * 1000))
         async with self._engine.connect() as connection:

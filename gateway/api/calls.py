@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Depends, Query, Response
 from pydantic import AwareDatetime, BaseModel
 
+from config.context import Word
 from config.strict import Name
 from gateway.api import lookup
 from gateway.api.keys import Gatekeeper
@@ -74,6 +75,7 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
 
     @calls.get("", dependencies=read, responses=LOOK, response_model=CallList)
     async def list_calls(
+        *,
         state: Annotated[Literal["live", "ended"], Query()] = "live",
         disposition: Annotated[Disposition | None, Query(description="Ended calls only.")] = None,
         trunk: Annotated[Name | None, Query()] = None,
@@ -81,20 +83,22 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
             AwareDatetime | None,
             Query(description="Calls that began then or later; ISO 8601 with an offset."),
         ] = None,
+        tag: Annotated[Word | None, Query(description="Ended calls only.")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
     ) -> Response:
         """Calls in progress, or finished ones with `state=ended`. The newest come first."""
         began = None if since is None else since.timestamp()
         if state == "ended":
-            found = await service.store.list(Filter(disposition, trunk, began, limit))
+            found = await service.store.list(Filter(disposition, trunk, began, tag, limit))
             later = await _resumed_by(service, [record.id for record in found])
             return await _json(lambda: _ended(found, later))
-        if disposition is not None:
-            raise Problem(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "invalid-request",
-                "query.disposition: only an ended call has one; add `state=ended`",
-            )
+        for name, given in (("disposition", disposition), ("tag", tag)):
+            if given is not None:
+                raise Problem(
+                    HTTPStatus.UNPROCESSABLE_ENTITY,
+                    "invalid-request",
+                    f"query.{name}: only an ended call has one; add `state=ended`",
+                )
         live = [
             session
             for session in service.calls.values()

@@ -27,7 +27,8 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
 @pytest.fixture
 async def metrics(tmp_path: Path) -> AsyncIterator[Metrics]:
     store = CallStore(default_url(tmp_path))
-    yield Metrics(lambda: Counters(*range(1, len(fields(Counters)) + 1)), store)
+    counters = Counters(*range(1, len(fields(Counters)) + 1))
+    yield Metrics(lambda: counters, store, tags={"refund"})
     await store.close()
 
 
@@ -54,6 +55,21 @@ def test_calls_are_counted_by_direction_and_disposition(
     assert value(metrics, "switchhook_calls_active") == 1
     assert (
         value(metrics, "switchhook_calls_total", direction="inbound", disposition="contained") == 1
+    )
+
+
+def test_calls_are_counted_by_the_tags_that_flows_name(
+    metrics: Metrics, timeline: Timeline
+) -> None:
+    """Whatever a bot or a caller comes up with is one label, `other`."""
+    for tags in (("refund", "from-a-bot"), ("another", "third")):
+        attempts = (replace(ATTEMPT, tags=tags),)
+        metrics(timeline.stamp(CallFinished(finished_call(attempts=attempts))))
+    for tag, count in (("refund", 1), ("other", 2)):
+        labels = {"tag": tag, "disposition": "failed"}
+        assert value(metrics, "switchhook_tagged_calls_total", **labels) == count
+    assert (
+        value(metrics, "switchhook_tagged_calls_total", tag="third", disposition="failed") is None
     )
 
 

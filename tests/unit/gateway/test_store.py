@@ -7,6 +7,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from gateway.errors import StoreError
 from gateway.records import CallRecord, FinishedCall
 from gateway.store import AmbiguousId, CallStore, Filter
 from ivr.disposition import Disposition
-from tests.unit.gateway.scene import DEADLINE, STARTED, finished_call
+from tests.unit.gateway.scene import ATTEMPT, DEADLINE, STARTED, finished_call
 
 
 @pytest.fixture
@@ -197,6 +198,25 @@ class TestReading:
         assert ids(await store.list(Filter(disposition=Disposition.CONTAINED))) == [1]
         assert ids(await store.list(Filter(trunk="pbx"))) == [2]
         assert ids(await store.list(Filter(since=STARTED + 2))) == [3, 2]
+
+    async def test_by_tag(self, store: CallStore) -> None:
+        for number, tags in enumerate([("vip", "refund"), ("vip",), ("very_vip",), ()], 1):
+            store.put(finished_call(number, attempts=(replace(ATTEMPT, tags=tags),)))
+        assert ids(await store.list(Filter(tag="vip"))) == [2, 1]
+        assert ids(await store.list(Filter(tag="v_p"))) == []
+        (record, *_) = await store.list(Filter(tag="refund"))
+        assert record.tags == ("vip", "refund")
+
+    async def test_calls_that_came_back(self, store: CallStore) -> None:
+        """An earlier call names the later ones, written or still waiting."""
+        store.put(finished_call(1))
+        store.put(finished_call(2, resumed_from=f"{1:016x}"))
+        await store.flush()
+        store.put(finished_call(3, resumed_from=f"{1:016x}"))
+        found = await store.resumed_by([f"{1:016x}", f"{2:016x}"])
+        assert {key: sorted(later) for key, later in found.items()} == {
+            f"{1:016x}": [f"{2:016x}", f"{3:016x}"]
+        }
 
 
 class TestSchema:
