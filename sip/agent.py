@@ -285,7 +285,7 @@ class SipAgent:
             to_uri=address(message.header("To")),
             caller=numbers.to_e164(user_part(message.header("From"))),
             number=number,
-            sip_call_id=message.header("Call-ID"),
+            sip_call_id=native.call_id(pj_id),
             source=source,
             received=received(message, configured) if configured else Received(),
         )

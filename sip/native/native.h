@@ -3,6 +3,7 @@
  *   module.c      the Python module `_pjsua2.native`: argument parsing, nothing else
  *   events.c      what happened on the SIP side, queued for Python
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
+ *   shape.c       whether a request may be read at all
  *   gate.c        who may send us what, decided before a call object exists
  *   digest.c      challenges those who call, and judges their answers
  *   rate.c        token buckets
@@ -78,6 +79,9 @@ pj_status_t sh_gate_register(pjsip_endpoint *endpt);
 pj_status_t sh_refer_register(pjsip_endpoint *endpt);
 pj_status_t sh_referral_register(pjsip_endpoint *endpt);
 pj_status_t sh_capabilities_register(pjsip_endpoint *endpt);
+
+/* shape.c */
+const char *sh_shape_fault(const pjsip_rx_data *rdata, int *code);
 
 /* gate.c */
 struct sh_source {
