@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 BUILD_BACKEND := hatchling editables
 
-.PHONY: help demo test lint engine bench setup packages lock clean
+.PHONY: help demo test lint engine fuzz bench setup packages lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
@@ -33,6 +33,10 @@ lint: setup ## ruff, mypy and the layers' contracts
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fuzz: setup ## hostile input, a new seed each time: make fuzz FUZZ_ROUNDS=100 FUZZ_SEED=1
+	@FUZZ_ROUNDS=$${FUZZ_ROUNDS:-100} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} bash -c \
+	    'echo "seed $$FUZZ_SEED, $$FUZZ_ROUNDS rounds"; $(BIN)/pytest tests/e2e/test_fuzz.py'
 
 bench: setup ## measure what docs/performance.md promises; ARGS="--only signalling --repeat 1"
 	@$(BIN)/python -m bench $(ARGS)

@@ -18,6 +18,10 @@ from sip.errors import UnresolvedHost
 KEPT_SECONDS = 60.0
 
 
+MAX_KNOWN = 1000
+"""Addresses kept: peers name hosts in Contact and Via, and may name another one each time."""
+
+
 class Names:
     """Looks hosts up, and remembers the answers for a while."""
 
@@ -45,6 +49,8 @@ class Names:
         address, until = self._known.get(host, ("", now))
         if until <= now:
             address = await _ask(host)
+            if len(self._known) == MAX_KNOWN:
+                self._known.clear()
             self._known[host] = address, now + KEPT_SECONDS
         return address
 
@@ -56,6 +62,8 @@ async def _ask(host: str) -> str:
         )
     except OSError as error:
         raise UnresolvedHost(f"{host}: {error.strerror or error}") from error
+    except UnicodeError as error:  # an empty label, or one over 63 octets (RFC 1035 section 2.3.4)
+        raise UnresolvedHost(f"{host!r} is no host name") from error
     if not found:
         raise UnresolvedHost(f"{host} has no IPv4 address")
     return str(found[0][4][0])

@@ -106,6 +106,10 @@ class Wire(asyncio.DatagramProtocol):
             self.ask("OPTIONS", f"sip:{host}:{port}", Call_ID=call_id)
             await self.until(lambda wanted=call_id: wanted in self._probes, "OPTIONS is answered")  # type: ignore[misc]
 
+    def heard_something(self) -> bool:
+        """Whether anything but answers to probes has come."""
+        return bool(self.received)
+
     def finals(self, method: str) -> list[int]:
         """Final statuses received for a method; for an empty one, whatever their CSeq says."""
         return [
