@@ -53,16 +53,19 @@ def tormented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world.write()
     process = GatewayProcess(world)
     process.start()
-    before = process.footprint()
-    yield process.world
-    limit = time.monotonic() + LEAVING
-    while held := process.footprint().rtp_ports - before.rtp_ports:
-        assert time.monotonic() < limit, f"RTP ports are still held: {sorted(held)}"
-        time.sleep(network.LOOK_EVERY)
-    metrics = httpx.get(f"{process.world.api}/metrics").text.splitlines()
-    assert "switchhook_calls_active 0.0" in metrics
-    assert "switchhook_legs_active 0.0" in metrics
-    assert process.stop() == 0, process.log_tail()
+    try:
+        before = process.footprint()
+        yield world
+        limit = time.monotonic() + LEAVING
+        while held := process.footprint().rtp_ports - before.rtp_ports:
+            assert time.monotonic() < limit, f"RTP ports are still held: {sorted(held)}"
+            time.sleep(network.LOOK_EVERY)
+        metrics = httpx.get(f"{world.api}/metrics").text.splitlines()
+        assert "switchhook_calls_active 0.0" in metrics
+        assert "switchhook_legs_active 0.0" in metrics
+    finally:
+        code = process.stop()
+    assert code == 0, process.log_tail()
     lines = process.log_since(0)
     assert [line for line in lines if '"level": "error"' in line or "Traceback" in line] == []
 
