@@ -92,7 +92,8 @@ class Wire(asyncio.DatagramProtocol):
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"not within {ANSWER_LIMIT} s: {what}") from None
+            last = [message.start_line for message in self.received[-3:]]
+            raise AssertionError(f"not within {ANSWER_LIMIT} s: {what}; but {last}") from None
 
     async def alive(self) -> None:
         """The gateway answers OPTIONS, twice one after the other.
