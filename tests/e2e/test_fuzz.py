@@ -44,6 +44,15 @@ def rng(request: pytest.FixtureRequest) -> Random:
     return Random(f"{SEED} {request.node.name}")
 
 
+def held(process: GatewayProcess) -> set[int | str]:
+    """RTP ports that are open, and gauges that are not down to 0."""
+    metrics = httpx.get(f"{process.world.api}/metrics").text.splitlines()
+    lines = {f"switchhook_{what}_active" for what in ("calls", "legs", "bot_ports")}
+    return {*process.footprint().rtp_ports} | {
+        line for line in lines if f"{line} 0.0" not in metrics
+    }
+
+
 @pytest.fixture(scope="module")
 def tormented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A gateway that only this file uses; when all is over, it must have let go of everything."""
@@ -57,12 +66,9 @@ def tormented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         before = process.footprint()
         yield world
         limit = time.monotonic() + LEAVING
-        while held := process.footprint().rtp_ports - before.rtp_ports:
-            assert time.monotonic() < limit, f"RTP ports are still held: {sorted(held)}"
+        while still := held(process) - before.rtp_ports:
+            assert time.monotonic() < limit, f"still held: {still}"
             time.sleep(network.LOOK_EVERY)
-        metrics = httpx.get(f"{world.api}/metrics").text.splitlines()
-        assert "switchhook_calls_active 0.0" in metrics
-        assert "switchhook_legs_active 0.0" in metrics
     finally:
         code = process.stop()
     assert code == 0, process.log_tail()
