@@ -139,7 +139,7 @@ def _target(target: Target, settings: Settings) -> Iterator[Finding]:
         if trunk is not None and trunk.next_hop is None:
             message = f"trunk `{target.trunk}` has no `proxy` to dial a number over"
             yield Finding(("trunk",), message, f"Add `trunks.{target.trunk}.proxy`")
-    elif target.usual_method == "invite":
+    elif target.usual_method in ("invite", "attended"):
         transport = parse_uri(target.destination).transport
         yield from _spoken(("destination",), transport, settings)
 

@@ -11,7 +11,7 @@ from config.errors import InvalidValue
 from config.strict import Name, Seconds, Strict
 from config.uri import check_destination, is_number
 
-MethodName = Literal["invite", "refer", "bye", "auto"]
+MethodName = Literal["invite", "refer", "bye", "attended", "auto"]
 
 Destination = Annotated[str, AfterValidator(check_destination)]
 """A SIP URI without headers, or an E.164 number."""
@@ -34,7 +34,12 @@ class Target(Strict):
     trunk: Name | None = None
     """The trunk that dials a number, and whose credentials and headers are used for a URI."""
     method: MethodName | None = None
-    """Default: `invite` for internal targets, which take no other; `auto` for external ones."""
+    """Default: `invite` for internal targets, which take that and `attended` only; `auto` for
+    external ones."""
+    complete: Literal["replaces", "join"] | None = None
+    """How `attended` ends: `replaces` asks the caller's trunk by REFER to take the agent's call
+    over (RFC 3891), and joins the two here where it does not; `join` joins them here at once.
+    Default: `join` for internal targets, `replaces` for external ones."""
     timeout: Seconds = Field(default=30, gt=0)
     """How long the target may ring."""
     from_trunks: list[Name] | None = None
@@ -49,9 +54,15 @@ class Target(Strict):
         """The method, unless a node or a bot asks for another."""
         return self.method or ("invite" if self.kind is Reach.INTERNAL else "auto")
 
+    @property
+    def completed_by_replaces(self) -> bool:
+        """Whether an attended transfer leaves caller and agent to the caller's trunk."""
+        usual = "join" if self.kind is Reach.INTERNAL else "replaces"
+        return (self.complete or usual) == "replaces"
+
     def method_refused(self, method: MethodName) -> InvalidValue | None:
         """Why this target cannot be reached by `method`; None: it can."""
-        if self.kind is Reach.INTERNAL and method != "invite":
+        if self.kind is Reach.INTERNAL and method not in ("invite", "attended"):
             return InvalidValue(
                 f"an internal target is not reached by `{method}`",
                 "Leave `method` out, or make the target `external`",

@@ -54,7 +54,7 @@ def way_back(node: AgentTransfer, how: Method) -> str | None:
 
 def trunk_of(how: Method, caller: str, target: Target) -> str | None:
     """The trunk that is given the token: the one that the message goes to."""
-    return target.trunk if how is Method.INVITE else caller
+    return target.trunk if how in (Method.INVITE, Method.ATTENDED) else caller
 
 
 _STILL_GOOD = frozenset({Outcome.NO_VERDICT, Outcome.NETWORK_FAILURE})

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from typing import assert_never
@@ -42,6 +42,7 @@ from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration, tls_peers
 from sip.pj_call import PjCall, add_headers, call_parameters
 from sip.pjsip import NativeEvent, native, pj
+from sip.transfer.attended import by_attended
 from sip.transfer.by_peer import ByPeer
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
@@ -49,6 +50,7 @@ from sip.transfer.invite import by_invite
 from sip.transfer.refer import by_refer
 from sip.transfer.refer_to import ReferRefused, destination, target_of
 from sip.transfer.replaces import ReplacesRefused
+from sip.transfer.ringing import Dial, Ringing
 
 log = structlog.get_logger(__name__)
 
@@ -352,7 +354,7 @@ class SipAgent:
     # -- transfers ------------------------------------------------------------------------------
 
     async def _transfer(self, caller: Leg, order: TransferOrder) -> Attempt:
-        order = with_context(order, caller.info, self._settings.trunks)
+        asked, order = order, with_context(order, caller.info, self._settings.trunks)
         try:
             uri = self.request_uri(order.target, caller.info.trunk)
         except DestinationBlocked as error:
@@ -363,28 +365,45 @@ class SipAgent:
             return evidence.conclude(Outcome.CANCELLED, reason=order.withdrawal.result())
         match order.method:
             case Method.INVITE:
-                says = self.told(caller, uri, order.target)
-                dial = partial(
-                    self.dial_or_contact,
-                    order.target,
-                    caller=says.from_user,
-                    headers={**order.headers, **says.headers},
-                    beside=caller,
-                    attempt=order.attempt,
-                )
+                dial = self._dial_for(caller, order, uri)
                 return await by_invite(caller, order, dial, evidence)
+            case Method.ATTENDED:
+                ringing = Ringing(caller, order, self._dial_for(caller, order, uri), evidence)
+                asked = with_context(
+                    replace(asked, method=Method.REFER), caller.info, self._settings.trunks
+                )
+                refer = partial(self._refer, caller, asked)
+                over = refer if order.target.completed_by_replaces else None
+                return await by_attended(caller, ringing, over, evidence)
             case Method.REFER:
-                timers = self._settings.trunks[caller.info.trunk].refer
-                try:
-                    return await by_refer(caller, order, uri, timers, evidence)
-                finally:
-                    self.forget_dialog(caller.sip_call_id)
+                return await self._refer(caller, order, uri, evidence)
             case Method.BYE:
                 return await by_bye(caller, order, uri, evidence)
             case Method.AUTO:
                 raise ValueError("an order names the method of one attempt")
             case _:
                 assert_never(order.method)
+
+    def _dial_for(self, caller: Leg, order: TransferOrder, uri: str) -> Dial:
+        """Sends the INVITE of an order, in the caller's name."""
+        says = self.told(caller, uri, order.target)
+        return partial(
+            self.dial_or_contact,
+            order.target,
+            caller=says.from_user,
+            headers={**order.headers, **says.headers},
+            beside=caller,
+            attempt=order.attempt,
+        )
+
+    async def _refer(
+        self, caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
+    ) -> Attempt:
+        timers = self._settings.trunks[caller.trunk].refer
+        try:
+            return await by_refer(caller, order, uri, timers, evidence)
+        finally:
+            self.forget_dialog(caller.sip_call_id)
 
     def told(self, caller: Leg, uri: str, target: Target) -> Told:
         """What our INVITE to a target says of the caller."""

@@ -429,6 +429,11 @@ class Leg:
         self._engine.soon()
         return refer
 
+    @property
+    def remote_target(self) -> str:
+        """The URI at which the peer's telephone is reached: its Contact. Raises CallEnded."""
+        return native.dialog_target(self.pj_id)
+
     def unsubscribe(self, refer: int) -> None:
         """Ask the peer for no more NOTIFYs (RFC 3515 section 2.4.4). OSError: it cannot leave."""
         native.refer_unsubscribe(refer)

@@ -16,6 +16,7 @@ class Method(StrEnum):
     INVITE = "invite"
     REFER = "refer"
     BYE = "bye"
+    ATTENDED = "attended"
     AUTO = "auto"
     """By REFER where the trunk takes it, else by INVITE. What is asked for; never an attempt's."""
 
@@ -146,6 +147,8 @@ class Attempt:
     bye_by: Side | None = None
     sipfrags: tuple[str, ...] = ()
     steps: tuple[Step, ...] = field(default=())
+    taken_over: bool = False
+    """Whether the caller's peer has taken both parties of an attended transfer over."""
     verdict_ms: int = 0
     """From the start of the attempt to its outcome."""
     talk_ms: int = 0
@@ -154,6 +157,12 @@ class Attempt:
     """What the call was filed under by whoever handed it over."""
     dropped: tuple[Dropped, ...] = ()
     """What of the context did not travel."""
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the parties have each other without us: nobody comes back to the flow."""
+        without_us = self.method in (Method.REFER, Method.BYE) or self.taken_over
+        return without_us and self.outcome.succeeded
 
 
 class HandoverStatus(StrEnum):

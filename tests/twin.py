@@ -212,7 +212,7 @@ class TwinCall:
 
     async def _connected(self, order: TransferOrder, verdict: Verdict) -> Side:
         match order.method:
-            case Method.INVITE:
+            case Method.INVITE | Method.ATTENDED:
                 self._publish(TransferJoined(order.attempt, "agent-1"))
                 await self.stage.take(f"joined {order.name}")
                 if verdict.talks:

@@ -97,8 +97,12 @@ class Chase:
             await asyncio.gather(*self._questions, return_exceptions=True)
 
     def stop(self, why: Withdrawal) -> None:
-        """Call off whoever is rung. Without effect once somebody has the caller."""
+        """Call off whoever is rung, or consulted. Without effect once somebody has the caller."""
         self._why = why
+        for number in self._granted & self._transfers.keys():
+            _, made = self._rung[number]
+            if not made.withdrawal.done():
+                made.withdrawal.set_result(why)
         self._called_off = self._called_off or set(self._transfers)
         self._happened(Input.STOP, why=why)
 

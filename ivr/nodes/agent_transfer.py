@@ -35,10 +35,9 @@ async def enter(node: AgentTransfer, run: FlowRun) -> Step:
         attempt = await HandingOver(node, run).carry_out()
     finally:
         run.cancel_digit = None
-    if attempt.outcome.succeeded and attempt.method is Method.REFER:
-        return End(EndReason.TRANSFERRED)
-    if attempt.outcome.succeeded and attempt.method is Method.BYE:
-        return End(EndReason.HANDED_BACK)
+    if attempt.handed_over:
+        by_bye = attempt.method is Method.BYE
+        return End(EndReason.HANDED_BACK if by_bye else EndReason.TRANSFERRED)
     if attempt.method is Method.BYE and run.caller_left is Side.GATEWAY:
         message = f"handed back to {attempt.target}, which was not confirmed: {attempt.reason}"
         return End(EndReason.FAILED, message=message)

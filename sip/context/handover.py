@@ -19,8 +19,8 @@ def with_context(
     order: TransferOrder, caller: LegInfo, trunks: Mapping[str, Trunk]
 ) -> TransferOrder:
     """The order with the headers that its context becomes on the trunk that the message goes to:
-    the target's for INVITE, the caller's for REFER and BYE."""
-    name = order.target.trunk if order.method is Method.INVITE else caller.trunk
+    the caller's for REFER and BYE, else the target's, whom we dial."""
+    name = caller.trunk if order.method in (Method.REFER, Method.BYE) else order.target.trunk
     trunk = trunks.get(name or "")
     made = rendered(
         order.context,

@@ -415,6 +415,7 @@ TABLES: dict[Method, dict[str, Case]] = {
     Method.INVITE: INVITE,
     Method.REFER: REFER,
     Method.BYE: BYE,
+    Method.ATTENDED: INVITE,
 }
 
 
@@ -430,7 +431,7 @@ def find(method: Method, name: str) -> Case:
     if name.isascii() and name.isdigit() and 300 <= int(name) <= 699:
         code = int(name)
         match method:
-            case Method.INVITE:
+            case Method.INVITE | Method.ATTENDED:
                 return _refuses(code)
             case Method.REFER:
                 return _notified(code)

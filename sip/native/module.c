@@ -502,6 +502,22 @@ static PyObject *call_id(PyObject *self, PyObject *id)
                                 "replace");
 }
 
+static PyObject *dialog_target(PyObject *self, PyObject *id)
+{
+    char uri[PJSIP_MAX_URL_SIZE];
+    pjsip_dialog *dlg;
+    int call, length;
+
+    (void)self;
+    if (!as_int(id, &call))
+        return NULL;
+    dlg = sh_call_dialog(call);
+    length = dlg ? pjsip_uri_print(PJSIP_URI_IN_REQ_URI, pjsip_uri_get_uri(dlg->target), uri,
+                                   sizeof uri)
+                 : 0;
+    return PyUnicode_DecodeUTF8(uri, length > 0 ? length : 0, "replace");
+}
+
 static PyObject *dialog_tags(PyObject *self, PyObject *id)
 {
     pjsip_dialog *dlg;
@@ -710,6 +726,7 @@ static PyMethodDef methods[] = {
     {"referral_close", referral_close, METH_O, "(id): nothing more will be said of it"},
     {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
     {"call_rx_packets", call_rx_packets, METH_O, "(call) -> RTP packets received; 0: no audio"},
+    {"dialog_target", dialog_target, METH_O, "(call) -> URI of the peer's Contact"},
     {"dialog_tags", dialog_tags, METH_O, "(call) -> (ours, the peer's)"},
     {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},

@@ -155,6 +155,23 @@ class PhoneCall(pj.Call):  # type: ignore[misc] # pjsua2 carries no types
             queue=self._queue,
         )
 
+    @_reported
+    def onCallReplaced(self, prm: Any) -> None:  # noqa: N802
+        """RFC 3891: PJSIP answers the INVITE that replaces this call, and ends this one."""
+        record = self.talk.record
+        if record is not None:
+            record = record.with_name(f"{record.stem}-replaced{record.suffix}")
+        name = f"{self.name}-replaced"
+        self.report("replaced", by=name)
+        prm.newCall = PhoneCall(
+            self._account,
+            name,
+            self.talk.model_copy(update={"record": record}),
+            calls=self._calls,
+            queue=self._queue,
+            call_id=prm.newCallId,
+        )
+
     def onCallRedirected(self, prm: Any) -> int:  # noqa: N802
         """RFC 3261 section 8.1.3.4: a 3xx is reported, never followed."""
         return int(pj.PJSIP_REDIRECT_REJECT)

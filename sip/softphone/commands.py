@@ -1,7 +1,8 @@
 """What a softphone can be told: one JSON object a line, with `do` naming the command.
 
 Times are seconds. A call is known by the name that `dial` gave it; calls that come in are named
-`in-1`, `in-2` …, and one that the phone dials because it was referred, `NAME-referred`.
+`in-1`, `in-2` …, one that the phone dials because it was referred, `NAME-referred`, and one that
+takes another's place, `NAME-replaced`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@
 | `heard` | `sound`: `880 Hz`, `sound` or `silence`; `at`: seconds into the recording |
 | `dtmf` | `digit`, `duration_ms`, `via`: `rfc4733` or `info` |
 | `refer` | `to` (the literal Refer-To), `headers` |
+| `replaced` | `by`: the call that an INVITE with Replaces has put in this one's place |
 | `notify` | `direction`, `sipfrag` (its status line), `state` (Subscription-State), `headers` |
 | `played`, `recorded` | `file`, and `seconds` of a recording |
 | `disconnected` | `code`, `reason`, `by`: `peer` or `us`; `headers` of the BYE or final response |

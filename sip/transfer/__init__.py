@@ -1,4 +1,5 @@
-"""Handing a call over: by INVITE (two legs, joined here), by REFER (the peer dials), by BYE.
+"""Handing a call over: by INVITE (two legs, joined here), by REFER (the peer dials), by BYE, or
+attended (INVITE first, then REFER with Replaces or joined); and what peers ask for themselves.
 
 verdict.py    the REFER verdict: a state machine as a table, without I/O
 evidence.py   what an attempt leaves behind
@@ -8,4 +9,11 @@ invite.py     reach the target, join the legs
 refer.py      REFER on the caller's dialog, and the verdict's timers
 hold.py       the hold that a failed REFER leaves behind is undone
 bye.py        hand the call back
+attended.py   consult the target, then hand both to the caller's peer, or join them here
+
+by_peer.py        what peers ask for: REFER, INVITE with Replaces
+refer_to.py       where a received REFER points
+referral.py       carries one out
+inbound_refer.py  what its referrer is told: a state machine as a table, without I/O
+replaces.py       which dialog an INVITE takes the place of
 """

@@ -107,7 +107,7 @@ class ByPeer:
         referral = self._referrals[number] = Referral(number, leg, request, self._closed)
         try:
             order = self._order(leg, request, referral.referred_by)
-            uri = self._endpoint.request_uri(order.target, leg.info.trunk)
+            uri = self._endpoint.request_uri(order.target, leg.trunk)
         except (ReferRefused, DestinationBlocked) as error:
             code, reason = 603, "Destination Not Allowed"
             if isinstance(error, ReferRefused):

@@ -21,7 +21,7 @@ class Evidence:
     def __init__(self, order: TransferOrder, uri: str, emit: Callable[[Event], None]) -> None:
         self.order = order
         self._uri = uri
-        self._emit = emit
+        self.emit = emit
         self._started = time.monotonic()
         self._joined_at: float | None = None
         self._steps: list[Step] = []
@@ -30,6 +30,8 @@ class Evidence:
         self._verdict_ms: int | None = None
         self.retry_after: int | None = None
         self.bye_by: Side | None = None
+        self.taken_over = False
+        """The caller's peer has both parties of an attended transfer."""
         self.attempt: Attempt | None = None
         emit(TransferStarted(order.attempt, order.method, order.name, uri))
 
@@ -40,7 +42,7 @@ class Evidence:
 
     def progress(self, code: int, reason: str) -> None:
         """The target is being reached."""
-        self._emit(TransferProgress(self.order.attempt, code, reason))
+        self.emit(TransferProgress(self.order.attempt, code, reason))
 
     def sipfrag(self, status_line: str) -> None:
         """A status line reported by NOTIFY."""
@@ -84,6 +86,7 @@ class Evidence:
             causes=tuple(self._causes),
             retry_after=self.retry_after,
             timer=timer,
+            taken_over=self.taken_over,
             bye_by=self.bye_by,
             sipfrags=tuple(self._sipfrags),
             steps=tuple(self._steps),
@@ -92,8 +95,30 @@ class Evidence:
             tags=tuple(self.order.context.tags),
             dropped=self.order.dropped,
         )
-        self._emit(TransferEnded(self.attempt))
+        self.emit(TransferEnded(self.attempt))
         return self.attempt
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)
+
+
+class TakeOver(Evidence):
+    """Of the REFER that completes an attended transfer: its steps are the attempt's, and so is its
+    success. Its failure is not: the attempt goes on.
+    """
+
+    def __init__(self, whole: Evidence) -> None:
+        self.__dict__.update(whole.__dict__)  # steps and sipfrags are the same lists
+        self._whole = whole
+        self.emit = self._take_in
+
+    def _take_in(self, event: Event) -> None:
+        whole = self._whole
+        if not isinstance(event, TransferEnded):
+            whole.emit(event)
+            return
+        ended = event.attempt
+        whole.bye_by, whole.retry_after = ended.bye_by, ended.retry_after
+        if ended.outcome.succeeded:
+            whole.taken_over = True
+            whole.conclude(ended.outcome, ended.code, ended.reason, ended.timer)

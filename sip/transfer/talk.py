@@ -23,19 +23,22 @@ TALK_TIMER = "max_talk"
 
 
 async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
-    """Join the legs until one of them leaves, or has talked for as long as it may.
+    """Consult the target, then join the legs until one of them leaves, or has talked for as long as
+    it may.
 
     Returns:
         The attempt; or that of the target's own REFER, where it failed after the target had left.
         The target's leg has been released; the caller's, if it lives, hears nothing. Cancelling
         releases the target too.
     """
+    failed = await consult(caller, target, evidence)
+    return failed or await join(caller, target, evidence)
+
+
+async def join(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
+    """`talk` with a target that has been consulted."""
     order = evidence.order
     try:
-        if order.whisper is not None:
-            failed = await _whisper(caller, target, order.whisper, evidence)
-            if failed is not None:
-                return failed
         await caller.answer()
         caller.audio.stop_loop()
         with Bridge(caller, target, order.hold_music, evidence):
@@ -56,20 +59,42 @@ async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
         target.release()
 
 
-async def _whisper(caller: Leg, target: Leg, words: Pcm, evidence: Evidence) -> Attempt | None:
-    """Tell the agent who is coming; the attempt if one of them leaves meanwhile."""
+async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | None:
+    """Tell the target who is coming, while the caller waits.
+
+    Returns:
+        None: it has heard the order's whisper, or there is none. The attempt, if one of them leaves
+        meanwhile, or the order is taken back; then the target has been released.
+    """
+    words = evidence.order.whisper
+    if words is None:
+        return None
     evidence.step("whisper")
-    with beside(target.play(words)) as playing:
-        await _first_to_leave(caller, target, playing)
-        if caller.gone:
-            return _abandoned(evidence)
-        if target.gone:
-            evidence.bye_by = Side.TARGET
-            evidence.step("bye", detail=f"by {Side.TARGET.value}")
-            return evidence.conclude(Outcome.DECLINED, reason="agent hung up at the whisper")
-        with suppress(MediaError):  # the bridge is full: better no whisper than no agent
-            playing.result()
-    return None
+    failed: Attempt | None = None
+    try:
+        with beside(target.play(words)) as playing:
+            await _first_to_leave(caller, target, playing, evidence.order.withdrawal)
+            if caller.gone:
+                failed = _abandoned(evidence)
+            elif target.gone:
+                evidence.bye_by = Side.TARGET
+                evidence.step("bye", detail=f"by {Side.TARGET.value}")
+                failed = evidence.conclude(Outcome.DECLINED, reason="agent hung up at the whisper")
+            elif evidence.order.withdrawal.done():
+                why = evidence.order.withdrawal.result()
+                evidence.step("bye_sent", detail=why)
+                failed = evidence.conclude(Outcome.CANCELLED, reason=why)
+            else:
+                with suppress(MediaError):  # the bridge is full: better no whisper than no agent
+                    playing.result()
+    except asyncio.CancelledError:
+        evidence.bye_by = Side.GATEWAY
+        failed = evidence.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
+        raise
+    finally:
+        if failed is not None:
+            target.release()
+    return failed
 
 
 async def _until_over(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
@@ -102,7 +127,7 @@ async def _tell_both(caller: Leg, target: Leg, words: Pcm) -> None:
 
 
 async def _first_to_leave(
-    caller: Leg, target: Leg, *others: asyncio.Future[None], limit: float | None = None
+    caller: Leg, target: Leg, *others: asyncio.Future[Any], limit: float | None = None
 ) -> None:
     """Wait until a leg has ended, or one of `others` is done; at most `limit` seconds."""
     with beside(caller.wait_ended()) as one, beside(target.wait_ended()) as other:
