@@ -102,6 +102,10 @@ class Context(Strict):
         return self.model_copy(update={**given, **merged})
 
 
+NO_CONTEXT = Context()
+"""Nothing that anybody should know."""
+
+
 class FlowTranscript(Strict):
     """A link to the conversation so far, with placeholders."""
 

@@ -130,6 +130,8 @@ def _redacted(key: str, value: Any) -> Any:
         if "authorization" not in value.lower():  # far cheaper than the expression
             return value
         return _CREDENTIALS.sub(rf"\1{REDACTED}", value)
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, Mapping):
         return {inner: _redacted(str(inner), part) for inner, part in value.items()}
     if isinstance(value, list | tuple):

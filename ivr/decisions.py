@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from config.context import Context
+from config.context import NO_CONTEXT, Context
 from config.flows import Prompt
 from sip.outcome import Method
 
@@ -19,7 +19,7 @@ class TransferDecision:
     """A target's name, or a destination: a SIP URI or a number. Empty: the node's own target."""
     method: Method | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    context: Context = field(default_factory=Context)
+    context: Context = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from config.context import Context
+from config.context import NO_CONTEXT, Context
 from config.flows import Prompt, Waiting
 from config.groups import Group
 from config.targets import Target
@@ -149,7 +149,7 @@ class BotTransfer:
     """A target's name, or a destination: a SIP URI or a number."""
     method: Method | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    context: Context = field(default_factory=Context)
+    context: Context = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)

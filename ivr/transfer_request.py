@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from config.context import Context
+from config.context import NO_CONTEXT, Context
 from config.flows import AgentTransfer
 from config.groups import Group
 from config.targets import Reach, Target
@@ -26,7 +26,7 @@ class TransferRequest:
     """A target's name or a destination; empty: the node's own target."""
     method: Method | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    context: Context = field(default_factory=Context)
+    context: Context = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)

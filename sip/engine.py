@@ -77,6 +77,8 @@ class Engine:
         self._endpoint: Any = None
         self._queue: deque[Callable[[], None]] = deque()
         self._drain_planned = False
+        self._polled = False
+        """Since the timer came last."""
         self._sip_fd = -1
         self._clock_fd = -1
         self._timer: asyncio.TimerHandle | None = None
@@ -193,9 +195,13 @@ class Engine:
 
     def _on_timer(self) -> None:
         self._timer = self._loop.call_later(TIMER_INTERVAL, self._on_timer)
-        self._poll()
+        # Each poll serves the timers too, so that a busy gateway is not woken for them as well.
+        if not self._polled:
+            self._poll()
+        self._polled = False
 
     def _poll(self) -> None:
+        self._polled = True
         self._work_off(native.poll())
 
     def _drain(self) -> None:

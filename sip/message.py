@@ -6,6 +6,7 @@ For evidence and allow-lists only: PJSIP has parsed the message before, so it is
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -82,7 +83,12 @@ class Message:
 
     def header(self, name: str) -> str:
         """The first value of a header; empty where it is absent."""
-        return self._first.get(name.lower(), "")
+        lines = self._lines.get(name.lower())
+        return lines[0] if lines else ""
+
+    def lines(self, name: str) -> Sequence[str]:
+        """The values of a header, line by line."""
+        return self._lines.get(name.lower(), ())
 
     @cached_property
     def body(self) -> str:
@@ -107,8 +113,11 @@ class Message:
         return tuple(each for each in found if each)
 
     @cached_property
-    def _first(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in reversed(self.headers)}
+    def _lines(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            found.setdefault(name.lower(), []).append(value)
+        return found
 
     @cached_property
     def _head(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from config.context import Context
+from config.context import NO_CONTEXT, Context
 from config.targets import Target
 from sip.audio import Pcm
 from sip.outcome import Dropped, Method
@@ -61,7 +61,7 @@ class TransferOrder:
     """The leg whose REFER asked for it; empty: the flow, a bot or an operator did."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE."""
-    context: Context = field(default_factory=Context)
+    context: Context = NO_CONTEXT
     """What the target is told, in the way that its trunk asks for."""
     token: str = ""
     """The hand-back token; empty: the call does not come back."""

@@ -61,7 +61,7 @@ class Told:
 def caller_identity(message: Message, *, trusted: bool) -> CallerIdentity:
     """Read an INVITE."""
     privacy = {
-        value.strip().lower() for line in _lines(message, "Privacy") for value in line.split(";")
+        value.strip().lower() for line in message.lines("Privacy") for value in line.split(";")
     }
     return CallerIdentity(
         asserted=_values(message, "P-Asserted-Identity")[:2] if trusted else (),
@@ -112,15 +112,11 @@ def _history(
     return [*entries, f"<{target};cause={cause}>;index={index}.1;mp={index}"]
 
 
-def _lines(message: Message, name: str) -> list[str]:
-    return [value for each, value in message.headers if each.lower() == name.lower()]
-
-
 def _values(message: Message, name: str) -> tuple[str, ...]:
     """The values of a header that may have several in one line."""
     return tuple(
         value.strip()
-        for line in _lines(message, name)
+        for line in message.lines(name)
         for value in re.split(r',(?=(?:[^"<>]|"[^"]*"|<[^>]*>)*$)', line)
         if value.strip()
     )

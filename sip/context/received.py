@@ -43,19 +43,16 @@ def received(message: Message, trunk: Trunk) -> Received:
     """Read an INVITE of this trunk."""
     back = trunk.hand_back
     own = {name.lower() for name in (back.header, back.status_header) if name}
-    seen = _joined(message.headers)
+    # Most trunks let nothing through; their INVITEs are not gone through line by line.
+    seen = _joined(message.headers) if trunk.headers or trunk.variables else {}
     visible = {
         name: value
         for name, value in seen.items()
         if _matches(name, trunk.headers) and name.lower() not in own
     }
     policy = trunk.context.user_to_user
-    data = tuple(
-        datum
-        for name, value in seen.items()
-        if name.lower() == policy.header.lower()
-        for datum in user_to_user.read(value, policy)
-    )
+    lines = message.lines(policy.header)
+    data = tuple(user_to_user.read(", ".join(lines), policy)) if lines else ()
     return Received(
         headers=visible,
         user_to_user=data if _matches(policy.header, trunk.headers) else (),
