@@ -32,3 +32,7 @@
 
 /* Where RTCP goes follows RTP (sip/native/rtp.c decides); stock lets three packets of anybody move it. */
 #define PJMEDIA_RTCP_NAT_PROBATION_CNT 0x7fffffff
+
+/* Each I/O queue is polled by one thread: nothing to be exclusive about, and EPOLLEXCLUSIVE makes PJSIP
+ * take a socket out of epoll and put it back twice for every packet. */
+#define PJ_IOQUEUE_DEFAULT_EPOLL_FLAGS 0
