@@ -41,6 +41,7 @@ LAG_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1)
 SIP_COUNTERS: Mapping[str, str] = {
     "legs_active": "Legs in progress, agents' legs included",
     "bot_ports_active": "Bots that hear a caller",
+    "refers_active": "REFERs of ours that wait for their verdict",
     "gate_admitted": "INVITEs that the gate let in",
     "gate_challenged": "INVITEs asked for digest credentials",
     "gate_refused_source": "Requests from outside every trunk",

@@ -66,10 +66,11 @@ DIRECT = ""
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What the SIP side has seen; all but the first two only grow."""
+    """What the SIP side has seen; all but the first three only grow."""
 
     legs_active: int
     bot_ports_active: int
+    refers_active: int
     gate_admitted: int
     gate_challenged: int
     gate_refused_source: int
@@ -202,6 +203,7 @@ class SipAgent:
         return Counters(
             legs_active=len(self._legs),
             bot_ports_active=self._engine.pump.open_ports,
+            refers_active=native.refer_count(),
             wire_events_dropped=native.events_dropped(),
             clock_ticks=clock.ticks,
             clock_late_ticks=clock.late,
@@ -520,7 +522,7 @@ class SipAgent:
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         parameters.opt.textCount = 0
-        native.rtp_port_choose(account.getId())
+        native.call_prepare(account.getId())
         call, failure = PjCall(account, NO_CALL), ""
         try:
             call.makeCall(uri, parameters)

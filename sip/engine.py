@@ -37,8 +37,8 @@ CODECS = ("PCMA/8000", "PCMU/8000")
 # Ports on the bridge for each leg: the call, two players and a bot.
 PORTS_PER_LEG = 4
 
-# Call slots beyond the limit. PJSIP takes them in turn, so a slot is not reused before a few others
-# were: a call object that has ended is always destroyed before a stranger gets its slot.
+# Call slots beyond the limit: none is given out again before the end of its last call was seen
+# (sh_call_choose_slot in sip/native/call.c), and so many calls may end and begin in one step.
 SPARE_CALLS = 64
 
 # Legs and registrations have ended before; do not wait for more.

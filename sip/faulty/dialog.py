@@ -20,6 +20,7 @@ from sip.faulty.steps import (
     Bye,
     Info,
     Notify,
+    Offer,
     Raw,
     Repeat,
     Reply,
@@ -213,6 +214,7 @@ class Dialog:
             self._repeated.pop(cseq, None)  # by a provisional response too (RFC 3261 17.1.1.2)
             if status >= 200:
                 self._invite_final(response, status)
+                self._resume(_Until.RESPONSE, now)
             return
         if status < 200:
             return
@@ -230,7 +232,7 @@ class Dialog:
             ends.target = address(response.header("Contact")) or ends.target
             self._ack(response, ends.target, self._branch())
         else:
-            self._ended = True
+            self._ended = self._ended or not self.confirmed  # a refused re-INVITE changes nothing
             branch = response.header("Via").partition("branch=")[2].partition(";")[0]
             self._ack(response, ends.target, branch)
 
@@ -279,6 +281,9 @@ class Dialog:
             case Bye(headers, answered):
                 self._ask("BYE", now, headers, limit=BYE_LIMIT)
                 run.until = _Until.RESPONSE if answered else None
+            case Offer(direction):
+                self._ask("INVITE", now, (SDP_TYPE,), self._sdp(direction))
+                run.until = _Until.RESPONSE
             case Info(digit):
                 kind = "Content-Type: application/dtmf-relay"
                 self._ask("INFO", now, (kind,), f"Signal={digit}\r\nDuration=160\r\n")
@@ -382,5 +387,5 @@ class Dialog:
     def _branch() -> str:
         return wording.BRANCH + secrets.token_hex(6)
 
-    def _sdp(self) -> str:
-        return wording.sdp(self._place.host, self._place.media_port)
+    def _sdp(self, direction: str = "sendrecv") -> str:
+        return wording.sdp(self._place.host, self._place.media_port, direction)

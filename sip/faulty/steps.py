@@ -49,6 +49,14 @@ class Bye:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """re-INVITE; the script goes on once it was answered (RFC 3264 section 8.4)."""
+
+    direction: str = "sendonly"
+    """`sendonly` or `inactive` puts the gateway on hold, `sendrecv` resumes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """INFO with one DTMF digit (application/dtmf-relay)."""
 
@@ -74,7 +82,7 @@ class Raw:
     text: str
 
 
-Step = Reply | Notify | Repeat | Bye | Info | Wait | Acknowledged | Raw
+Step = Reply | Notify | Repeat | Bye | Offer | Info | Wait | Acknowledged | Raw
 Script = tuple[Step, ...]
 
 RINGS: Script = (Reply(180),)

@@ -12,7 +12,7 @@ BRANCH = "z9hG4bK"
 """RFC 3261 section 8.1.1.7: every branch begins so."""
 
 
-def sdp(address: str, port: int) -> str:
+def sdp(address: str, port: int, direction: str = "sendrecv") -> str:
     """G.711 and RFC 4733, as an offer or an answer (RFC 3264)."""
     lines = (
         "v=0",
@@ -25,7 +25,7 @@ def sdp(address: str, port: int) -> str:
         "a=rtpmap:8 PCMA/8000",
         "a=rtpmap:101 telephone-event/8000",
         "a=fmtp:101 0-15",
-        "a=sendrecv",
+        f"a={direction}",
     )
     return "".join(line + CRLF for line in lines)
 

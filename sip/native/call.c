@@ -96,6 +96,26 @@ static bool tls_refusal(const pjsip_event *event, pj_str_t *reason)
     return true;
 }
 
+/* By slot: the drain of the events by which the end of its last call will have been seen. */
+static uint64_t end_seen_by[PJSUA_MAX_CALLS];
+
+/* Before a call takes a slot. PJSIP gives out any free one, also one whose call has ended within the
+ * same step: the object of that call, destroyed when its end is seen, would hang up the new call (603). */
+void sh_call_choose_slot(void)
+{
+    int count = (int)pjsua_var.ua_cfg.max_calls;
+
+    for (int i = 0; i < count; i++) {
+        int id = (pjsua_var.next_call_id + i) % count;
+        const pjsua_call *call = &pjsua_var.calls[id];
+
+        if (!call->inv && !call->async_call.dlg && end_seen_by[id] <= sh_events_drained()) {
+            pjsua_var.next_call_id = id;
+            return;
+        }
+    }
+}
+
 static void on_call_state(pjsua_call_id id, pjsip_event *event)
 {
     pjsua_call *call = find(id);
@@ -118,6 +138,10 @@ static void on_call_state(pjsua_call_id id, pjsip_event *event)
     if (over && tls_refusal(event, &refusal))
         what.text1 = &refusal;
     sh_event_push(&what);
+    if (what.number == PJSIP_INV_STATE_DISCONNECTED) {
+        end_seen_by[id] = sh_events_drained() + 1;
+        sh_refer_call_over(dlg);
+    }
 }
 
 static pj_str_t codec_name(char *buffer, size_t size, const pjmedia_codec_info *format)

@@ -21,7 +21,7 @@ struct queued_event {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* guards all below */
 static struct queued_event *first, *last;
 static unsigned queued;
-static uint64_t dropped;
+static uint64_t dropped, drained;
 
 double sh_now(void)
 {
@@ -102,6 +102,7 @@ PyObject *sh_events_drain(void)
     event = first;
     first = last = NULL;
     queued = 0;
+    drained++;
     pthread_mutex_unlock(&mutex);
     for (; event; event = next) {
         PyObject *tuple = list ? as_tuple(event) : NULL;
@@ -113,6 +114,12 @@ PyObject *sh_events_drain(void)
         free(event);
     }
     return list;
+}
+
+/* How often the queue was emptied. */
+uint64_t sh_events_drained(void)
+{
+    return drained;
 }
 
 uint64_t sh_events_dropped(void)

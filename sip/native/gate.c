@@ -331,6 +331,7 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
         return refuse_for(rdata, REFUSED_RATE, "Too many calls of this trunk at once", 1);
     rdata->endpt_info.mod_data[inner_id()] = (void *)(intptr_t)(account + 1);
     counters[ADMITTED]++;
+    sh_call_choose_slot();
     return PJ_FALSE;
 }
 

@@ -120,8 +120,8 @@ static PyObject *give_up_after(PyObject *self, PyObject *milliseconds)
 }
 
 /* One step of PJSIP, then what happened. What is still readable wakes the loop again. A step takes in 10
- * packets at most from each socket, so that a call slot that ended is never reused before its end was
- * seen (SPARE_CALLS in sip/engine.py). */
+ * packets at most from each socket, so SPARE_CALLS slots (sip/engine.py) are enough for the calls that end
+ * and begin in it. */
 static PyObject *poll(PyObject *self, PyObject *unused)
 {
     (void)self, (void)unused;
@@ -308,13 +308,14 @@ static PyObject *tls_replace(PyObject *self, PyObject *args)
     return none_or_raise(status, "reading the TLS authorities");
 }
 
-static PyObject *rtp_port_choose(PyObject *self, PyObject *account)
+static PyObject *call_prepare(PyObject *self, PyObject *account)
 {
     int id;
 
     (void)self;
     if (!as_int(account, &id))
         return NULL;
+    sh_call_choose_slot();
     sh_rtp_port_choose(id);
     Py_RETURN_NONE;
 }
@@ -376,6 +377,12 @@ static PyObject *refer_unsubscribe(PyObject *self, PyObject *refer)
 
     (void)self;
     return as_int(refer, &id) ? none_or_raise(sh_refer_unsubscribe(id), "unsubscribing") : NULL;
+}
+
+static PyObject *refer_count(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyLong_FromUnsignedLong(sh_refer_count());
 }
 
 static PyObject *refer_end(PyObject *self, PyObject *refer)
@@ -716,9 +723,10 @@ static PyMethodDef methods[] = {
     {"resolve_stop", resolve_stop, METH_NOARGS, "Answer what is still asked; before libDestroy."},
     {"tls_replace", tls_replace, METH_VARARGS,
      "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
-    {"rtp_port_choose", rtp_port_choose, METH_O, "(account), before a call is made over it"},
+    {"call_prepare", call_prepare, METH_O, "(account), before a call is made over it"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
     {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
+    {"refer_count", refer_count, METH_NOARGS, "REFERs that were not ended"},
     {"refer_end", refer_end, METH_O, "(id); the events of this REFER end"},
     {"transfers_in_replace", transfers_in_replace, METH_O, "([(account, REFER, Replaces)])"},
     {"referral_answer", referral_answer, METH_VARARGS, "(id, code, reason, [(name, value)])"},

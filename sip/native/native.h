@@ -71,6 +71,7 @@ struct sh_event {
 
 void sh_event_push(const struct sh_event *what);
 PyObject *sh_events_drain(void);
+uint64_t sh_events_drained(void);
 uint64_t sh_events_dropped(void);
 
 /* wire.c, gate.c, refer.c, referral.c, capabilities.c: PJSIP modules, registered once after libInit */
@@ -177,6 +178,8 @@ PyObject *sh_rtp_counters(void);
 pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers, int *id);
 pj_status_t sh_refer_unsubscribe(int id);
 void sh_refer_end(int id);
+void sh_refer_call_over(const pjsip_dialog *dlg);
+unsigned sh_refer_count(void);
 
 /* referral.c */
 struct sh_transfers_in {
@@ -195,6 +198,7 @@ PyObject *sh_facts(void);
 
 /* call.c */
 void sh_call_hook_callbacks(void);
+void sh_call_choose_slot(void);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
 int sh_call_slot(pjsua_call_id call);

@@ -320,6 +320,28 @@ pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hd
     return status;
 }
 
+/* The call is over: no 202 that still comes is worth unsubscribing for. */
+void sh_refer_call_over(const pjsip_dialog *dlg)
+{
+    for (struct referral *referral = open, *next; referral; referral = next) {
+        next = referral->next_open;
+        if (referral->dlg == dlg && referral->ended) {
+            referral->pending->mod_data[usage.id] = NULL;
+            release(referral);
+        }
+    }
+}
+
+/* How many REFERs hold their dialogs. */
+unsigned sh_refer_count(void)
+{
+    unsigned count = 0;
+
+    for (const struct referral *referral = open; referral; referral = referral->next_open)
+        count++;
+    return count;
+}
+
 /* End the subscription, or what becomes one once the REFER is accepted. */
 pj_status_t sh_refer_unsubscribe(int id)
 {

@@ -111,7 +111,7 @@ async def nothing_left(process: GatewayProcess, before: Footprint) -> None:
             raise AssertionError(f"left after the test: {await remains()}") from None
 
 
-GAUGES = ("switchhook_calls_active", "switchhook_legs_active", "switchhook_bot_ports_active")
+GAUGES = tuple(f"switchhook_{name}_active" for name in ("calls", "legs", "bot_ports", "refers"))
 """Metrics that must be there, and 0, once no call is up."""
 
 

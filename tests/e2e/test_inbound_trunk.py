@@ -79,7 +79,7 @@ class TestACallIsGivenUp:
         try:
             sipp = await peer(script, address=CARRIER, gateway=world.address, number="100")
             await network.until(
-                lambda: sipp.has_sent("CANCEL"), "the caller has sent its CANCEL", within=5
+                lambda: sipp.has_seen("CANCEL"), "the caller has sent its CANCEL", within=5
             )
         finally:
             gateway.signal(signal.SIGCONT)

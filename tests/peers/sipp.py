@@ -141,8 +141,8 @@ class Sipp:
         finally:
             await self.stop()
 
-    def has_sent(self, method: str) -> bool:
-        """Whether its trace holds a request of this method."""
+    def has_seen(self, method: str) -> bool:
+        """Whether it has sent or received a request of this method."""
         trace = self._scenario.with_suffix(".log")
         return trace.exists() and f"\n{method} sip:" in trace.read_text(errors="replace")
 
