@@ -17,6 +17,7 @@ from rich.console import Console
 from bench.bot_media import BotMedia
 from bench.fallback_prompt import FallbackPrompt
 from bench.measurement import Measurement
+from bench.refer_audio import ReferAudio
 from bench.signalling import Signalling
 from bench.soak import Soak
 from bench.start import Start
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "transferred": Transferred(),
     "command": TransferCommand(),
     "fallback": FallbackPrompt(),
+    "refer": ReferAudio(),
     "start": Start(),
     "soak": Soak(),
 }

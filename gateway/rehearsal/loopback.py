@@ -116,6 +116,7 @@ def _trunk(
             "routes": routes,
             "refer": refer.model_copy(
                 update={
+                    "response": _capped(refer.response, pace.response),
                     "first_notify": _capped(refer.first_notify, pace.first_notify),
                     "final_notify": _capped(refer.final_notify, pace.final_notify),
                     "bye_grace": _capped(refer.bye_grace, pace.bye_grace),

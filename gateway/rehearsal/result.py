@@ -23,6 +23,8 @@ class Judgement(StrEnum):
     """The transfer did not fail: there was nothing to fall back from."""
     RELEASED = "released"
     """Handed back by BYE: the call has ended, whatever the peer answers (RFC 3261 15.1.1)."""
+    CALLER_LEFT = "caller left"
+    """The caller hung up meanwhile: nobody is left to fall back for."""
     LOST = "lost"
     """The call ended without the fallback."""
     STUCK = "stuck"
@@ -31,7 +33,9 @@ class Judgement(StrEnum):
     """The gateway made a mistake of its own."""
 
 
-GOOD = frozenset({Judgement.FELL_BACK, Judgement.SUCCEEDED, Judgement.RELEASED})
+GOOD = frozenset(
+    {Judgement.FELL_BACK, Judgement.SUCCEEDED, Judgement.RELEASED, Judgement.CALLER_LEFT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +148,6 @@ def _judgement(
         return Judgement.FELL_BACK
     if attempts and attempts[-1].outcome.succeeded:
         return Judgement.SUCCEEDED
+    if attempts and attempts[-1].bye_by is Side.CALLER:
+        return Judgement.CALLER_LEFT
     return Judgement.LOST

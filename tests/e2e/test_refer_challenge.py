@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
             "password": {"file": str(secret)},
             "realm": REALM,
         },
-        "refer": REFER_TIMERS,
+        "refer": {**REFER_TIMERS, "first_notify": 0.3},
         "routes": [{"number": "610", "flow": "refer"}],
     }
     process = GatewayProcess(World(folder / "world", settings={"trunks": {"provider": trunk}}))
@@ -124,3 +124,13 @@ async def test_a_stranger_that_knows_the_realm_is_told_nothing(
     assert (verdict["outcome"], verdict["code"]) == ("unauthorized", 401)
     assert verdict["reason"] == "the challenge came from outside the trunk"
     assert verdict["refers"] == 1
+
+
+async def test_each_trunk_has_timers_of_its_own(
+    home: GatewayProcess, peer: StartPeer, api: Api
+) -> None:
+    """What comes in time on the carrier's trunk is too late on this one."""
+    script = Caller("notifies after half a second").dials().is_answered().is_referred(TARGET)
+    script.accepts().talks(0.6).tells("SIP/2.0 200 OK", ENDED).is_hung_up_on()
+    verdict = await attempt(script, home, peer, api)
+    assert (verdict["outcome"], verdict["timer"]) == ("no_verdict", "first_notify")
