@@ -198,6 +198,9 @@ class AgentTransfer(Strict):
     """How long caller and agent may talk; then the flow goes on at `next` (by `invite` only)."""
     max_talk_prompt: Prompts | None = None
     """Said to both when that time is over."""
+    flow_continuation: Literal["below", "entry_point"] = "entry_point"
+    """Where the flow goes on after the agent has left: `entry_point`, at the node that the API has
+    set meanwhile by `continue_at`, else at `next`; `below`, at `next`, whatever was set."""
     headers: HeaderTemplates = Field(default_factory=dict)
     """Sent on the INVITE, REFER or BYE; values may have placeholders."""
     context: FlowContext = FlowContext()

@@ -49,7 +49,16 @@ class GotoDecision:
     node: str
 
 
-Decision = TransferDecision | CancelTransfer | HangupDecision | PlayDecision | GotoDecision
+@dataclass(frozen=True, slots=True)
+class ContinueAt:
+    """Go on at a node of the flow the call is in, once the agent has left."""
+
+    node: str
+
+
+Decision = (
+    TransferDecision | CancelTransfer | HangupDecision | PlayDecision | GotoDecision | ContinueAt
+)
 
 
 class RefusalReason(StrEnum):
@@ -70,6 +79,8 @@ class RefusalReason(StrEnum):
     TRANSFER_ACTIVE = "transfer_active"
     """Caller and target are already talking."""
     UNKNOWN_NODE = "unknown_node"
+    CONTINUATION_FIXED = "continuation_fixed"
+    """The transfer's node goes on below, whatever is set."""
     UNPLAYABLE = "unplayable"
     ANNOUNCING = "announcing"
     """The operator's last prompt is still being played."""

@@ -170,6 +170,6 @@ class DecisionTaken(Event):
 
     name: ClassVar[str] = "decision.taken"
     action: str
-    """`transfer`, `cancel_transfer`, `hangup`, `play` or `goto`."""
+    """`transfer`, `cancel_transfer`, `hangup`, `play`, `goto` or `continue_at`."""
     detail: str = ""
     """The target, the prompt or the node."""

@@ -133,6 +133,8 @@ class FlowRun:
         """Repeats the accepted message while targets are rung."""
         self.announcement: asyncio.Task[None] | None = None
         """The accepted message of a transfer, while it is played."""
+        self.continue_at: Place | None = None
+        """Where the call goes on once the agent has left; None: below the transfer."""
         self.answered = asyncio.Event()
         """The caller's INVITE has its 200."""
         self._tasks: set[asyncio.Task[None]] = set()

@@ -22,6 +22,7 @@ import structlog
 from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Prompt
 from ivr.decisions import (
     CancelTransfer,
+    ContinueAt,
     Decision,
     DecisionRefused,
     GotoDecision,
@@ -292,14 +293,11 @@ class Interpreter:
             case PlayDecision(prompt=prompt):
                 self._decide_play(prompt)
             case GotoDecision(node=node):
-                if node not in self._run.flow.nodes:
-                    known = ", ".join(self._run.flow.nodes)
-                    message = (
-                        f"the flow {self._run.flow.flow!r} has no node {node!r}; it has: {known}"
-                    )
-                    self._refuse(RefusalReason.UNKNOWN_NODE, message)
+                self._check_node(node)
                 self._run.emit(DecisionTaken("goto", node))
                 self._divert(self._run.to(node))
+            case ContinueAt(node=node):
+                self._decide_continuation(node)
 
     def _divert(self, step: Step) -> None:
         """Send the call elsewhere as soon as the current node has let go of it."""
@@ -333,6 +331,24 @@ class Interpreter:
         run.request = request
         self._divert(run.to(name))
         run.handover = Handover(HandoverStatus.QUEUED, target=target)
+
+    def _decide_continuation(self, node: str) -> None:
+        run = self._run
+        self._check_node(node)
+        match run.flow.nodes[run.place.node]:
+            case AgentTransfer(flow_continuation="below"):
+                message = f"the node {run.place.node!r} goes on below, whatever is set"
+                self._refuse(RefusalReason.CONTINUATION_FIXED, message)
+        run.emit(DecisionTaken("continue_at", node))
+        run.continue_at = run.to(node)
+
+    def _check_node(self, node: str) -> None:
+        flow = self._run.flow
+        if node not in flow.nodes:
+            message = (
+                f"the flow {flow.flow!r} has no node {node!r}; it has: {', '.join(flow.nodes)}"
+            )
+            self._refuse(RefusalReason.UNKNOWN_NODE, message)
 
     def _decide_cancel(self) -> None:
         run = self._run

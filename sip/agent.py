@@ -291,6 +291,7 @@ class SipAgent:
             number=number,
             sip_call_id=native.call_id(pj_id),
             source=source,
+            offered=bool(message.body),
             received=received(message, configured) if configured else Received(),
         )
         try:

@@ -104,6 +104,8 @@ class LegInfo:
     """The target's destination, of an outbound leg."""
     attempt: str = ""
     """The transfer attempt that an outbound leg was dialled for."""
+    offered: bool = True
+    """Whether the INVITE carried an offer (RFC 3264)."""
 
 
 # What belongs to the dialog rather than to the party's place in the call: `take_over` moves it.
@@ -364,10 +366,14 @@ class Leg:
         self.audio.loop(audio)
 
     def open_early_media(self) -> None:
-        """Let a caller that is not answered hear us, by 183 with SDP. Raises CallEnded."""
+        """Let a caller that is not answered hear us, by 183 with SDP. Raises CallEnded.
+
+        One that has made no offer cannot: an offer of ours may stand in a reliable response only
+        (RFC 3261 section 13.2.1). Its telephone rings, by 180.
+        """
         received = self.direction is Direction.RECEIVED
         if received and not self._answering and self.audio.slot is None:
-            self.ring(183)
+            self.ring(183 if self.info.offered else 180)
 
     def stop_loop(self) -> None:
         """End the sound that loops."""

@@ -19,6 +19,7 @@ from gateway.api.models import (
     CallDetail,
     CallList,
     CancelTransferBody,
+    ContinueAtBody,
     EndedCall,
     GotoBody,
     HangupBody,
@@ -173,6 +174,13 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
         call_id: str, body: Annotated[GotoBody, Body(examples=[{"node": "goodbye"}])]
     ) -> LiveCall:
         """Go on at another node of the flow."""
+        return await decide(call_id, body.decision())
+
+    @calls.post("/{call_id}/continue_at", status_code=202, dependencies=control, responses=_DECIDE)
+    async def continue_at(
+        call_id: str, body: Annotated[ContinueAtBody, Body(examples=[{"node": "survey"}])]
+    ) -> LiveCall:
+        """Say where the flow goes on once the agent has left, instead of below the transfer."""
         return await decide(call_id, body.decision())
 
     return calls

@@ -17,6 +17,7 @@ from gateway.call import CallSession, CallState
 from gateway.records import CallRecord
 from ivr.decisions import (
     CancelTransfer,
+    ContinueAt,
     Decision,
     GotoDecision,
     HangupDecision,
@@ -99,6 +100,16 @@ class GotoBody(Body):
     def decision(self) -> Decision:
         """The same, for the flow."""
         return GotoDecision(self.node)
+
+
+class ContinueAtBody(Body):
+    """Go on at a node of the flow once the agent has left."""
+
+    node: Name
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return ContinueAt(self.node)
 
 
 class TimelineEvent(BaseModel):

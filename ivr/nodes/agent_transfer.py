@@ -44,8 +44,16 @@ async def enter(node: AgentTransfer, run: FlowRun) -> Step:
     if run.caller_left is not None or attempt.outcome is Outcome.ABANDONED:
         raise CallEnded
     if attempt.outcome.succeeded:
-        return run.to(node.next) if node.next else End(EndReason.TRANSFERRED)
+        return _go_on(node, run)
     return await _fall_back(node, run, attempt)
+
+
+def _go_on(node: AgentTransfer, run: FlowRun) -> Step:
+    """After the agent: at the entry point that was set meanwhile, else below the node."""
+    entry, run.continue_at = run.continue_at, None
+    if entry is not None and node.flow_continuation == "entry_point":
+        return entry
+    return run.to(node.next) if node.next else End(EndReason.TRANSFERRED)
 
 
 async def _fall_back(node: AgentTransfer, run: FlowRun, attempt: Attempt) -> Step:

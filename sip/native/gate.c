@@ -388,6 +388,18 @@ static bool is_served(const pjsip_rx_data *rdata)
     return false;
 }
 
+/* A dialog outlives its call until the last transaction is over. PJSIP would take an offer for it
+ * and never answer (RFC 3261 section 12.2.2). */
+static bool comes_after_the_end(pjsip_rx_data *rdata, pjsip_dialog *dlg)
+{
+    const pjsip_inv_session *inv;
+
+    if (!method_is(rdata, "INVITE") && !method_is(rdata, "UPDATE"))
+        return false;
+    inv = pjsip_dlg_get_inv_session(dlg);
+    return !inv || inv->state == PJSIP_INV_STATE_DISCONNECTED;
+}
+
 static pj_bool_t inner(pjsip_rx_data *rdata)
 {
     pjsip_dialog *dlg;
@@ -398,6 +410,11 @@ static pj_bool_t inner(pjsip_rx_data *rdata)
                                &rdata->msg_info.from->tag, PJ_FALSE);
     if (!dlg)
         return PJ_FALSE; /* PJSIP answers 481 */
+    if (comes_after_the_end(rdata, dlg)) {
+        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL,
+                                      NULL);
+        return PJ_TRUE;
+    }
     if (method_is(rdata, "REFER")) {
         if (sh_transfers_in_allow(sh_call_account(dlg), false)) {
             sh_referral_receive(dlg, rdata);
