@@ -82,6 +82,7 @@ class Verdict:
     """The target rings until the attempt is cancelled or the caller hangs up."""
     talks: bool = False
     """Caller and target talk until `TwinCall.agent_leaves` or the caller hangs up."""
+    retry_after: int | None = None
     bye_first: bool = False
     """REFER: the peer ends the leg before the verdict is in, not after it."""
 
@@ -194,11 +195,13 @@ class TwinCall:
                 outcome, code = Outcome.CANCELLED, 487
                 return self._end(order, outcome, code)
             outcome = verdict.outcome
+            if outcome.succeeded and order.method is Method.INVITE and not order.claim():
+                return self._end(order, Outcome.CANCELLED, 200)
             if order.method is Method.BYE and outcome is not Outcome.BLOCKED:
                 self.hang_up(Side.GATEWAY)  # the BYE is sent, whatever is answered
             if outcome.succeeded:
                 bye_by = await self._connected(order, verdict)
-            return self._end(order, outcome, code, bye_by)
+            return self._end(order, outcome, code, bye_by, verdict.retry_after)
         except asyncio.CancelledError:
             self._end(order, outcome, code, Side.GATEWAY)
             raise
@@ -229,7 +232,12 @@ class TwinCall:
                 raise AssertionError("an attempt has a method of its own")
 
     def _end(
-        self, order: TransferOrder, outcome: Outcome, code: int | None, bye_by: Side | None = None
+        self,
+        order: TransferOrder,
+        outcome: Outcome,
+        code: int | None,
+        bye_by: Side | None = None,
+        retry_after: int | None = None,
     ) -> Attempt:
         attempt = Attempt(
             id=order.attempt,
@@ -239,6 +247,7 @@ class TwinCall:
             outcome=outcome,
             code=code,
             bye_by=bye_by,
+            retry_after=retry_after,
         )
         self.stage.journal.append(f"{order.attempt} {outcome}")
         self._publish(TransferEnded(attempt))
