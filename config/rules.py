@@ -74,11 +74,11 @@ def _first(patterns: Iterable[str], destination: str) -> str | None:
     return next((each for each in patterns if allow.matches(each, destination)), None)
 
 
-def destination_uri(target: Target, trunks: Mapping[str, Trunk]) -> str:
+def destination_uri(target: Target, trunks: Mapping[str, Trunk], hop: int = 0) -> str:
     """The request URI that reaches a target: `sip:+49…@10.0.0.2:5060;transport=tcp`.
 
     A SIP URI is returned as it is written; a number becomes, as the trunk writes numbers, the user
-    part at the trunk's proxy, or at its registrar.
+    part at the trunk's proxy, or at its registrar; `hop` counts the proxies it falls back to.
 
     Raises:
         Undialable: the number's trunk is not there, or has neither proxy nor registrar.
@@ -88,13 +88,13 @@ def destination_uri(target: Target, trunks: Mapping[str, Trunk]) -> str:
     trunk = trunks.get(target.trunk or "")
     if trunk is None:
         raise Undialable(f"the number {target.destination} has no trunk to be dialled over")
-    if trunk.next_hop is None:
+    if not trunk.hops:
         raise Undialable(f"trunk {target.trunk} has no proxy to dial {target.destination} over")
-    hop = parse_proxy(trunk.next_hop)
-    port = f":{hop.port}" if hop.port else ""
-    transport = f";transport={hop.transport}" if hop.transport != "udp" else ""
+    to = parse_proxy(trunk.hops[hop])
+    port = f":{to.port}" if to.port else ""
+    transport = f";transport={to.transport}" if to.transport != "udp" else ""
     user = trunk.numbers.from_e164(target.destination)
-    return f"sip:{user}@{hop.host}{port}{transport}"
+    return f"sip:{user}@{to.host}{port}{transport}"
 
 
 def _same(one: str, other: str) -> bool:

@@ -285,6 +285,10 @@ class Credentials(Strict):
     """The realm that may ask for the password; `*`: any."""
 
 
+MAX_FALLBACKS = 7
+"""Proxies beside the first: what the engine keeps for each trunk."""
+
+
 class Registration(Strict):
     """How the gateway makes itself known to a provider (RFC 3261 section 10)."""
 
@@ -343,6 +347,8 @@ class Trunk(Strict):
     """Networks its audio may come from, besides `sources` and the host that its SDP names."""
     proxy: ProxyUri | None = None
     """Where its calls are sent: `sip:10.0.0.2:5060`, `sip:sbc.example.com;transport=tls`."""
+    fallback_proxies: list[ProxyUri] = Field(default_factory=list, max_length=MAX_FALLBACKS)
+    """Tried in this order where `proxy`, or the registrar, is out of reach or answers 503."""
     registration: Registration | None = None
     """Makes the gateway known to a provider; its requests then need no `sources`."""
     credentials: Credentials | None = None
@@ -389,12 +395,31 @@ class Trunk(Strict):
             return self.proxy
         return None if self.registration is None else self.registration.registrar
 
+    @property
+    def hops(self) -> list[str]:
+        """All URIs that its calls may be sent to, the first choice first; empty: none."""
+        return [] if self.next_hop is None else [self.next_hop, *self.fallback_proxies]
+
     @model_validator(mode="after")
     def _known_peer(self) -> Self:
         if not self.sources and self.registration is None and self.digest is None:
             raise InvalidValue(
                 "nothing tells which requests are this trunk's",
                 "Add `sources`, a `digest`, or a `registration`",
+            )
+        if self.fallback_proxies and self.next_hop is None:
+            raise InvalidValue("fall back from nothing", "Add `proxy`", at="fallback_proxies")
+        if len({parse_proxy(hop).transport for hop in self.hops}) > 1:
+            raise InvalidValue(
+                "go over another transport than the first choice",
+                "Write all of a trunk's proxies with one transport",
+                at="fallback_proxies",
+            )
+        if self.fallback_proxies and self.tls.server_name is not None:
+            raise InvalidValue(
+                "one name cannot be that of several proxies",
+                "Write the names as the hosts of `proxy` and `fallback_proxies`",
+                at="tls.server_name",
             )
         numbers = [route.number for route in self.routes]
         for number in numbers:

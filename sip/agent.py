@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -33,15 +32,17 @@ from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
 from sip.frame_pump import PortCounters
 from sip.gate import Gate, network_row
+from sip.hops import Hops
 from sip.leg import AGENT, CALLER, Leg, LegInfo
 from sip.limits import DialLimits
 from sip.message import Message, address, user_part
 from sip.names import Names
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
-from sip.pj_account import NO_CALL, PjAccount, account_configuration, tls_peers
+from sip.pj_account import NO_CALL, PjAccount, account_configuration, routes, tls_peers
 from sip.pj_call import PjCall, add_headers, call_parameters
 from sip.pjsip import NativeEvent, native, pj
+from sip.registrations import Registrations, RegistrationState
 from sip.transfer.attended import by_attended
 from sip.transfer.by_peer import ByPeer
 from sip.transfer.bye import by_bye
@@ -96,18 +97,6 @@ class Counters:
     pump_tx_underruns: int
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationState:
-    """How a trunk's registration stands."""
-
-    trunk: str
-    code: int
-    """SIP status of the last answer; 0: none yet."""
-    reason: str
-    expires: int
-    """Seconds granted; 0: not registered."""
-
-
 class SipAgent:
     """One SIP endpoint with its trunks. Made once per process."""
 
@@ -119,8 +108,8 @@ class SipAgent:
         self._legs: dict[str, Leg] = {}
         self._by_call_id: dict[str, Leg] = {}
         self._arrived: asyncio.Queue[Leg] = asyncio.Queue()
-        self._registrations: dict[str, RegistrationState] = {}
-        self._registration_changed = asyncio.Event()
+        self._registrations = Registrations()
+        self._hops = {name: Hops(len(trunk.hops)) for name, trunk in settings.trunks.items()}
         self._gate = Gate(settings)
         self._limits = DialLimits(settings)
         self._next_beside: dict[tuple[str, str], int] = {}
@@ -145,7 +134,7 @@ class SipAgent:
             BindError: an address and port cannot be listened on.
             EngineError: PJSIP does not start, or a trunk's host has no address.
         """
-        addresses = await self._trunk_addresses()
+        addresses = await self._hop_addresses()
         self._engine.start()
         try:
             native.tls_replace(tls_peers(self._settings.trunks, addresses))
@@ -188,7 +177,7 @@ class SipAgent:
             await asyncio.wait(
                 [asyncio.ensure_future(leg.wait_ended()) for leg in legs], timeout=STOP_LIMIT
             )
-        await self._unregister()
+        await self._registrations.stop()
         for account in self._accounts.values():
             account.shutdown()
             pj.Account.__swig_destroy__(account)
@@ -215,19 +204,23 @@ class SipAgent:
 
     def registrations(self) -> list[RegistrationState]:
         """The trunks that register, and how they stand."""
-        return list(self._registrations.values())
+        return list(self._registrations.states.values())
 
     # -- trunks ---------------------------------------------------------------------------------
 
-    async def _trunk_addresses(self) -> dict[str, str]:
-        """Where the trunks' proxies are, by the trunk's name."""
+    async def _hop_addresses(self) -> dict[str, str]:
+        """Where the trunks' proxies are, by host. Of those that a trunk has, one must be found."""
         addresses: dict[str, str] = {}
         for name, trunk in self._settings.trunks.items():
-            if trunk.next_hop is not None:
+            failure = ""
+            for host in [parse_proxy(hop).host for hop in trunk.hops]:
                 try:
-                    addresses[name] = await self._names.address(parse_proxy(trunk.next_hop).host)
+                    addresses[host] = await self._names.address(host)
                 except UnresolvedHost as error:
-                    raise EngineError(f"trunk {name}: {error}") from error
+                    failure = str(error)
+                    log.warning("host not found", host=host, reason=failure)
+            if failure and not any(parse_proxy(hop).host in addresses for hop in trunk.hops):
+                raise EngineError(f"trunk {name}: {failure}")
         return addresses
 
     def _open_accounts(self, addresses: Mapping[str, str]) -> None:
@@ -238,37 +231,31 @@ class SipAgent:
         for name, trunk in [(DIRECT, None), *self._settings.trunks.items()]:
             account = PjAccount(name, self._invited, self._registered)
             if trunk is not None and trunk.registration is not None:
-                self._registrations[name] = RegistrationState(name, 0, "", 0)
+                self._registrations.begin(name, account, trunk.hops)
             account.create(account_configuration("switchhook", host, rtp, trunk))
             self._accounts[name] = account
             if trunk is not None:
                 accounts[name] = account.getId()
+                native.route_set_hops(accounts[name], routes(trunk))
                 audio += [network_row(each, accounts[name]) for each in trunk.media_sources]
         self._by_peer.permit(accounts)
-        self._gate = Gate(self._settings, accounts, addresses)
+        hosts = {
+            name: [parse_proxy(hop).host for hop in trunk.hops]
+            for name, trunk in self._settings.trunks.items()
+        }
+        known = {
+            name: [addresses[host] for host in each if host in addresses]
+            for name, each in hosts.items()
+        }
+        self._gate = Gate(self._settings, accounts, known)
         native.rtp_replace([*self._gate.sources, *audio])
 
-    async def _unregister(self) -> None:
-        """Take our registrations back (RFC 3261 section 10.2.2)."""
-        for state in self._registrations.values():
-            if state.expires:
-                self._accounts[state.trunk].setRegistration(False)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_LIMIT):
-                while any(state.expires for state in self._registrations.values()):
-                    self._registration_changed.clear()
-                    await self._registration_changed.wait()
-
-    def _registered(self, trunk: str, code: int, reason: str, expires: int) -> None:
-        def note() -> None:
-            self._registrations[trunk] = RegistrationState(trunk, code, reason, expires)
-            self._registration_changed.set()
-            if expires:
-                log.info("registered", trunk=trunk, expires=expires)
-            else:
-                log.warning("not registered", trunk=trunk, code=code, reason=reason)
-
-        self._engine.post(note)
+    def _registered(
+        self, trunk: str, code: int, reason: str, expires: int, retry_after: int | None
+    ) -> None:
+        self._engine.post(
+            partial(self._registrations.answered, trunk, code, reason, expires, retry_after)
+        )
 
     # -- calls in -------------------------------------------------------------------------------
 
@@ -350,9 +337,22 @@ class SipAgent:
 
     def _ended(self, leg: Leg) -> None:
         self._legs.pop(leg.id, None)
+        self._note_hop(leg)
         for key in [key for key in self._next_beside if key[0] == leg.id]:
             del self._next_beside[key]
         self.forget_dialog(leg.sip_call_id)
+
+    def _note_hop(self, leg: Leg) -> None:
+        """Remember whether the next hop that a leg was dialled over does its work."""
+        hops = self._hops.get(leg.info.trunk)
+        if hops is None or leg.info.direction is not Direction.SENT:
+            return
+        if leg.unreached:
+            failure = leg.wire.failure
+            retry_after = None if failure is None else failure.retry_after
+            hops.failed(leg.info.hop, asyncio.get_running_loop().time(), retry_after)
+        else:
+            hops.worked(leg.info.hop)
 
     # -- transfers ------------------------------------------------------------------------------
 
@@ -414,12 +414,13 @@ class SipAgent:
         listen = self._engine.listening[0]
         return named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
 
-    def request_uri(self, target: Target, caller_trunk: str | None = None) -> str:
+    def request_uri(self, target: Target, caller_trunk: str | None = None, hop: int = 0) -> str:
         """The request URI of a target that our rules allow. Raises DestinationBlocked.
 
         Args:
             target: whom to call.
             caller_trunk: where the call came in that is to be transferred; None: nobody's call is.
+            hop: which of the trunk's next hops it is for.
         """
         verdict = allowed(target.destination, self._settings, target.trunk)
         if verdict.allowed and caller_trunk is not None:
@@ -427,7 +428,7 @@ class SipAgent:
         if not verdict.allowed:
             raise DestinationBlocked(f"{target.destination} {verdict.reason}")
         try:
-            return destination_uri(target, self._settings.trunks)
+            return destination_uri(target, self._settings.trunks, hop)
         except Undialable as error:
             raise DestinationBlocked(str(error)) from error
 
@@ -507,12 +508,18 @@ class SipAgent:
             DestinationBlocked: our rules or limits forbid it; nothing was sent.
             UnresolvedHost: the target's host has no address; nothing was sent.
         """
-        uri = self.request_uri(target)
         trunk = self._settings.trunks.get(target.trunk or "")
-        next_hop = uri if trunk is None or trunk.next_hop is None else trunk.next_hop
-        await self._names.address(parse_uri(next_hop).host)  # PJSIP asks again, and finds it known
-        self._limits.check(target, self._legs.values(), asyncio.get_running_loop().time())
         account = self._accounts[target.trunk or DIRECT]
+        hop = left = 0
+        caller_trunk = None if beside is None else beside.info.trunk
+        uri = self.request_uri(target, caller_trunk)
+        if trunk is None or not trunk.hops:
+            await self._names.address(parse_uri(uri).host)  # PJSIP asks again, and finds it known
+        else:
+            hop, left = await self._choose_hop(target.trunk or "", trunk.hops)
+            uri = self.request_uri(target, caller_trunk, hop)
+            native.route_use_hop(account.getId(), hop)
+        self._limits.check(target, self._legs.values(), asyncio.get_running_loop().time())
         from_user = (trunk.caller_id or trunk.numbers.from_e164(caller)) if trunk else caller
         parameters = call_parameters()
         add_headers(parameters.txOption, headers.items())
@@ -540,6 +547,8 @@ class SipAgent:
             sip_call_id="" if failure else native.call_id(call.getId()),
             source="",
             destination=target.destination,
+            hop=hop,
+            hops_left=left,
             attempt=attempt,
         )
         leg = self._new_leg(*self._name(beside, role), info, beside)
@@ -550,6 +559,25 @@ class SipAgent:
             leg.fail(failure)
         self._engine.soon()
         return leg
+
+    async def _choose_hop(self, trunk: str, uris: list[str]) -> tuple[int, int]:
+        """Which next hop a call goes to, and how many others are left after it.
+
+        Raises:
+            UnresolvedHost: none of them has an address.
+        """
+        hops, now = self._hops[trunk], asyncio.get_running_loop().time()
+        while True:
+            hop = hops.choose(now, self._registrations.hop(trunk))
+            left = hops.left(now, hop)
+            try:
+                await self._names.address(parse_uri(uris[hop]).host)
+            except UnresolvedHost:
+                hops.failed(hop, now, None)
+                if not left:
+                    raise
+            else:
+                return hop, left
 
     def _name(self, beside: Leg | None, role: str) -> tuple[str, str]:
         """Id and label of a leg that no trunk's call begins with."""

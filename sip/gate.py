@@ -25,8 +25,8 @@ class Gate:
     settings: Settings
     accounts: Mapping[str, int] = field(default_factory=dict)
     """PJSIP's account of each trunk."""
-    addresses: Mapping[str, str] = field(default_factory=dict)
-    """Where each trunk's registrar is: calls may come from there."""
+    addresses: Mapping[str, list[str]] = field(default_factory=dict)
+    """Where each trunk's next hops are: the calls of a registration come from there."""
 
     def replace(self, *, draining: bool) -> None:
         """Let the gate go by these settings from now on.
@@ -55,8 +55,8 @@ class Gate:
         for name, account in self.accounts.items():
             trunk = self.settings.trunks[name]
             networks = list(trunk.sources)
-            if trunk.registration is not None and name in self.addresses:
-                networks.append(IPv4Network(self.addresses[name]))
+            if trunk.registration is not None:
+                networks += [IPv4Network(each) for each in self.addresses.get(name, [])]
             found += [(each.prefixlen, network_row(each, account)) for each in networks]
         return [row for _, row in sorted(found, reverse=True)]
 

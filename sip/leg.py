@@ -102,6 +102,10 @@ class LegInfo:
     """What the INVITE brought along; nothing on an outbound leg."""
     destination: str = ""
     """The target's destination, of an outbound leg."""
+    hop: int = 0
+    """Which of the trunk's next hops an outbound leg was dialled over."""
+    hops_left: int = 0
+    """How many others could be tried."""
     attempt: str = ""
     """The transfer attempt that an outbound leg was dialled for."""
     offered: bool = True
@@ -265,6 +269,19 @@ class Leg:
         """RTP packets received in the current media session; 0 where there is none."""
         alive = self._final is None and self.audio.slot is not None
         return native.call_rx_packets(self.pj_id) if alive else 0
+
+    @property
+    def unreached(self) -> bool:
+        """Whether the next hop of an outbound leg never took its INVITE: no answer at all, or 503.
+
+        Then nobody's telephone can have rung, and another hop may be tried (RFC 3263 section 4.3).
+        """
+        failure = self.wire.failure
+        return (
+            not self.answered
+            and not self.rang
+            and (not self.wire.responded if failure is None else failure.status == 503)
+        )
 
     @property
     def pj_id(self) -> int:

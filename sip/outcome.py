@@ -107,7 +107,8 @@ class Step:
     """One thing that happened during an attempt, as evidence.
 
     `at_ms` counts from the start of the attempt. `what` is a short slug: `invite_sent`,
-    `provisional`, `final`, `refer_accepted`, `notify`, `timer`, `bye`, `cancel_sent`, `joined`.
+    `provisional`, `final`, `refer_accepted`, `notify`, `timer`, `bye`, `cancel_sent`,
+    `next_hop` (the trunk's next proxy is tried), `joined`.
     """
 
     at_ms: int

@@ -9,21 +9,21 @@ from config.secrets import resolve
 from config.settings import Credentials, Registration, Rtp, Trunk
 from config.tls import Srtp
 from config.uri import parse_proxy
+from sip.message import Message
 from sip.pjsip import pj
 
 NO_CALL = -1
 """PJSUA_INVALID_ID: what PjCall takes for a call that is still to be made."""
 
-# After a failed registration: soon enough that a provider's restart is a short outage, seldom
-# enough not to be taken for an attack.
-REGISTRATION_RETRY = 20
-
 Incoming = Callable[[str, int, str, str], None]
 """(trunk, PJSIP's call id, message, "address:port"), called inside PJSIP's callback."""
 
-RegistrationChanged = Callable[[str, int, str, int], None]
-"""(trunk, status, reason, seconds granted; 0: not registered)."""
+RegistrationChanged = Callable[[str, int, str, int, int | None], None]
+"""(trunk, status, reason, seconds granted; 0: not registered, seconds of Retry-After)."""
 
+
+# `hide`: used for sending, not shown to the peer as a Route.
+AS_ROUTE = ";lr;hide"
 
 SRTP_USE = {
     "off": pj.PJMEDIA_SRTP_DISABLED,
@@ -54,7 +54,10 @@ class PjAccount(pj.Account):  # type: ignore[misc]
     def onRegState(self, prm: Any) -> None:
         """A REGISTER was answered, or was not."""
         granted = int(prm.expiration) if prm.code // 100 == 2 else 0
-        self._on_registration(self._trunk, int(prm.code), str(prm.reason), granted)
+        answer = Message(str(prm.rdata.wholeMsg))
+        self._on_registration(
+            self._trunk, int(prm.code), str(prm.reason), granted, answer.retry_after
+        )
 
 
 def account_configuration(user: str, host: str, rtp: Rtp, trunk: Trunk | None) -> Any:
@@ -70,15 +73,13 @@ def account_configuration(user: str, host: str, rtp: Rtp, trunk: Trunk | None) -
     config = pj.AccountConfig()
     config.idUri = f"sip:{user}@{host}"
     if trunk is not None and trunk.next_hop is not None:
-        # `hide`: used for sending, not shown to the peer as a Route.
-        config.sipConfig.proxies.append(f"{_hop(trunk, trunk.next_hop)};lr;hide")
+        config.sipConfig.proxies.append(_hop(trunk, trunk.next_hop) + AS_ROUTE)
     if trunk is not None and trunk.registration is not None:
         registration = trunk.registration
         config.idUri = f"sip:{registration.username}@{parse_proxy(registration.registrar).host}"
         config.regConfig.registrarUri = _hop(trunk, registration.registrar)
         config.regConfig.timeoutSec = registration.expires
-        config.regConfig.retryIntervalSec = REGISTRATION_RETRY
-        config.regConfig.firstRetryIntervalSec = REGISTRATION_RETRY
+        config.regConfig.retryIntervalSec = 0  # after a failure sip/hops.py decides what follows
     for known in _credentials(trunk):
         config.sipConfig.authCreds.append(
             pj.AuthCredInfo("digest", known.realm, known.username, 0, resolve(known.password))
@@ -109,22 +110,30 @@ def _credentials(trunk: Trunk | None) -> list[Credentials | Registration]:
     return [each for each in (trunk.credentials, trunk.registration) if each is not None]
 
 
+def routes(trunk: Trunk) -> list[str]:
+    """The trunk's next hops as `native.route_set_hops` takes them."""
+    return [f"<{_hop(trunk, hop)}{AS_ROUTE}>" for hop in trunk.hops]
+
+
 def tls_peers(
     trunks: Mapping[str, Trunk], addresses: Mapping[str, str]
 ) -> list[tuple[str, str, str, str, bool]]:
-    """What `native.tls_replace` takes: each trunk that is reached over TLS, then everybody else.
+    """What `native.tls_replace` takes: each proxy that is reached over TLS, then everybody else.
 
     Args:
         trunks: the trunks, by name.
-        addresses: where their proxies are, by the trunk's name.
+        addresses: where hosts are; one that is not known now is verified by its name alone.
     """
     peers = []
-    for name, trunk in trunks.items():
-        if trunk.next_hop is not None and parse_proxy(trunk.next_hop).transport == "tls":
-            host = parse_proxy(_hop(trunk, trunk.next_hop)).host
-            authorities = "" if trunk.tls.ca is None else str(trunk.tls.ca)
-            expected = trunk.tls.server_name or ""
-            peers.append((host, addresses[name], expected or host, authorities, trunk.tls.verify))
+    for trunk in trunks.values():
+        authorities = "" if trunk.tls.ca is None else str(trunk.tls.ca)
+        for uri in trunk.hops:
+            hop = parse_proxy(uri)
+            if hop.transport == "tls":
+                host = parse_proxy(_hop(trunk, uri)).host
+                expected = trunk.tls.server_name or host
+                address = addresses.get(hop.host, "")
+                peers.append((host, address, expected, authorities, trunk.tls.verify))
     return [*peers, ("", "", "", "", True)]
 
 

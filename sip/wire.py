@@ -24,6 +24,8 @@ class Wire:
         """Whether the last 1xx to an INVITE of ours had a body: early media."""
         self.failure: Message | None = None
         """The final response, 300 to 699, received to our last INVITE."""
+        self.responded = False
+        """Whether anything at all came back to an INVITE of ours."""
         self.bye_received: Message | None = None
         self.bye_answered: Message | None = None
         """The final response to our BYE."""
@@ -71,6 +73,7 @@ class Wire:
             self._response(Message(text))
 
     def _response(self, message: Message) -> None:
+        self.responded = self.responded or message.method == "INVITE"
         if message.status is None or message.status < 200:
             self.provisional_has_sdp = bool(message.body)
             return

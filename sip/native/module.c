@@ -283,6 +283,38 @@ static PyObject *resolve_stop(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *route_set_hops(PyObject *self, PyObject *args)
+{
+    const char *uris[SH_MAX_HOPS];
+    PyObject *list;
+    Py_ssize_t count;
+    int account;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "iO!", &account, &PyList_Type, &list))
+        return NULL;
+    count = PyList_GET_SIZE(list);
+    if (count > SH_MAX_HOPS)
+        return PyErr_Format(PyExc_ValueError, "at most %d next hops", SH_MAX_HOPS);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uris[i] = PyUnicode_AsUTF8(PyList_GET_ITEM(list, i));
+        if (!uris[i])
+            return NULL;
+    }
+    return none_or_raise(sh_route_set_hops(account, uris, (unsigned)count), "setting the next hops");
+}
+
+static PyObject *route_use_hop(PyObject *self, PyObject *args)
+{
+    unsigned hop;
+    int account;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "iI", &account, &hop))
+        return NULL;
+    return none_or_raise(sh_route_use_hop(account, hop), "choosing the next hop");
+}
+
 static int fill_tls_peer(PyObject *tuple, void *row)
 {
     struct sh_tls_peer *peer = row;
@@ -721,6 +753,8 @@ static PyMethodDef methods[] = {
     {"rtp_counters", rtp_counters, METH_NOARGS, "(packets of strangers, sources found elsewhere)"},
     {"resolved", resolved, METH_VARARGS, "(number of the question, address; empty: none)"},
     {"resolve_stop", resolve_stop, METH_NOARGS, "Answer what is still asked; before libDestroy."},
+    {"route_set_hops", route_set_hops, METH_VARARGS, "(account, [URI as a Route has it])"},
+    {"route_use_hop", route_use_hop, METH_VARARGS, "(account, hop), before a call or a REGISTER"},
     {"tls_replace", tls_replace, METH_VARARGS,
      "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
     {"call_prepare", call_prepare, METH_O, "(account), before a call is made over it"},

@@ -8,6 +8,7 @@
  *   digest.c      challenges those who call, and judges their answers
  *   rate.c        token buckets
  *   resolve.c     host names, looked up by the loop
+ *   route.c       which of a trunk's next hops is used
  *   tls.c         whether a TLS peer is who it should be
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
  *   referral.c    REFER that a peer sends, answered and reported on as Python decides
@@ -150,6 +151,11 @@ bool sh_rate_take_for(struct sh_rate_table *table, uint32_t address, struct sh_r
 pj_status_t sh_resolve_register(pjsip_endpoint *endpt);
 void sh_resolve_stop(void);
 void sh_resolved(unsigned id, const pj_str_t *address);
+
+/* route.c */
+#define SH_MAX_HOPS 8
+pj_status_t sh_route_set_hops(pjsua_acc_id account, const char *const *uris, unsigned count);
+pj_status_t sh_route_use_hop(pjsua_acc_id account, unsigned hop);
 
 /* tls.c */
 struct sh_tls_peer {

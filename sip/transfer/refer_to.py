@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from config.errors import InvalidValue
 from config.headers import check_value
+from config.numbers import Numbers
 from config.settings import Settings
 from config.targets import Reach, Target
 from config.uri import SipUri, is_number, parse_proxy, parse_uri
@@ -122,7 +123,9 @@ def target_of(
     if uri is not None and (uri.host, uri.port or 5060) in own:
         if uri.user in settings.targets:
             return uri.user, settings.targets[uri.user]
-        destination, uri = settings.trunks[trunk].numbers.to_e164(uri.user), None
+        over_trunk = settings.trunks.get(trunk)
+        numbers = Numbers() if over_trunk is None else over_trunk.numbers
+        destination, uri = numbers.to_e164(uri.user), None
         if not is_number(destination):
             raise ReferRefused(404, "Neither A Target Nor A Number")
     for name, target in settings.targets.items():

@@ -83,7 +83,8 @@ class Ringing:
 
     async def _dial_on(self) -> Leg | Attempt:
         """Dial the target and, where it redirects, the places that it names and our rules allow,
-        until one has answered (RFC 3261 section 8.1.3.4)."""
+        until one has answered (RFC 3261 section 8.1.3.4). Each over the trunk's next hops in turn,
+        until one has taken the INVITE."""
         evidence = self._evidence
         redirections = Redirections(self._order.target.destination)
         deadline = asyncio.get_running_loop().time() + self._order.timeout
@@ -103,6 +104,10 @@ class Ringing:
                 if dialled.answered:
                     return await self._audible(dialled)
                 last = dialled
+                ended = await last.wait_ended()
+                if last.unreached and last.info.hops_left:
+                    evidence.step("next_hop", ended.code, ended.reason)
+                    continue
                 final = last.wire.failure
                 if final is not None and final.status is not None:
                     evidence.step("final", final.status, final.reason)

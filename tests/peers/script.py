@@ -513,6 +513,14 @@ class Registrar(Script):
         self._steps.append('<label id="known"/>')
         return self
 
+    def is_asked(self, headers: Headers | None = None) -> Self:
+        """REGISTER."""
+        return self.receives("REGISTER", headers)
+
+    def refuses(self, code: int, reason: str, headers: tuple[str, ...] = ()) -> Self:
+        """A final response of 300 and above."""
+        return self.replies(code, reason, headers)
+
     def grants(self, seconds: int) -> Self:
         """200 with the binding (RFC 3261 section 10.3)."""
         return self.replies(200, "OK", ("[last_Contact:]", f"Expires: {seconds}"))

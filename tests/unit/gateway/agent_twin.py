@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from gateway.bots.caller import CallerAudio
 from gateway.resumptions import Refusal, Refused
 from ivr.resumption import Resumption
-from sip.agent import Counters, RegistrationState
+from sip.agent import Counters
 from sip.context.received import Received
 from sip.errors import BindError, CallEnded
 from sip.events import (
@@ -22,6 +22,7 @@ from sip.events import (
     SipMessage,
 )
 from sip.outcome import Side
+from sip.registrations import RegistrationState
 from tests.twin import Stage, TwinCall, TwinPrompts, TwinResumptions, Verdict
 
 CALLER = "192.0.2.5:5060"

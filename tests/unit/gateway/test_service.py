@@ -21,8 +21,8 @@ from gateway.errors import ApiBindError, PartEnded
 from gateway.service import Gateway, Stage
 from gateway.store import CallStore, Filter
 from ivr.result import EndReason
-from sip.agent import RegistrationState
 from sip.errors import BindError
+from sip.registrations import RegistrationState
 from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
 from tests.unit.gateway.scene import DEADLINE, configuration
 
