@@ -15,14 +15,8 @@ _ROUND_TRIPS = 8
 
 def why_not_shown(certificate: Path, key: Path) -> str | None:
     """Why a server cannot show this certificate (PEM files); None: it can."""
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    # The certificate itself is trusted, not who signed it: that is the peers' to judge.
-    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        server.load_cert_chain(certificate, key, password=_no_password)
-        client.load_verify_locations(certificate)
+        server, client = _contexts(certificate, key)
     except _EncryptedKeyError:
         return f"{key} is encrypted"
     except (ssl.SSLError, OSError) as error:
@@ -34,6 +28,15 @@ def why_not_shown(certificate: Path, key: Path) -> str | None:
     except ssl.SSLError as error:
         return f"{certificate}: {error.reason}"
     return None
+
+
+def valid_until(certificate: Path, key: Path) -> float | None:
+    """When a certificate expires, as seconds since 1970; None: it cannot be shown at all."""
+    if why_not_shown(certificate, key) is not None:
+        return None
+    server, client = _contexts(certificate, key)
+    shown = _shake_hands(server, client).getpeercert() or {}
+    return float(ssl.cert_time_to_seconds(str(shown["notAfter"])))
 
 
 def why_no_authorities(file: Path) -> str | None:
@@ -49,6 +52,17 @@ class _EncryptedKeyError(Exception):
     pass
 
 
+def _contexts(certificate: Path, key: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    # The certificate itself is trusted, not who signed it: that is the peers' to judge.
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    server.load_cert_chain(certificate, key, password=_no_password)
+    client.load_verify_locations(certificate)
+    return server, client
+
+
 def _no_password() -> str:
     raise _EncryptedKeyError
 
@@ -60,9 +74,11 @@ def _why(error: OSError, what: str) -> str:
     return f"{what} cannot be read: {error.strerror}"
 
 
-def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> ssl.SSLObject:
+    """The client's side, connected."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    sides = [server.wrap_bio(up, down, server_side=True), client.wrap_bio(down, up)]
+    connected = client.wrap_bio(down, up)
+    sides = [server.wrap_bio(up, down, server_side=True), connected]
     for _ in range(_ROUND_TRIPS):
         for side in list(sides):
             try:
@@ -72,3 +88,4 @@ def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
             sides.remove(side)
     if sides:
         raise ssl.SSLError(0, "the handshake does not end")
+    return connected

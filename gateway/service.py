@@ -35,6 +35,7 @@ from gateway.capabilities import TrunkCapabilities
 from gateway.database import default_url
 from gateway.errors import PartEnded
 from gateway.events import CallFinished, EventBus
+from gateway.expiry import expiries, expiring
 from gateway.log import EventLog, logged
 from gateway.memory import Memory
 from gateway.metrics import Metrics
@@ -78,6 +79,7 @@ class Gateway:
         self._configuration = configuration
         self._agent = agent
         self._prompts = prompts
+        self._certificates = expiries(settings.sip)
         self.store = CallStore(settings.database or default_url(settings.data))
         self._resumptions = ResumptionStore(self.store.engine, settings.trunks, configuration.flows)
         self.memory = Memory(self.store.engine)
@@ -124,6 +126,7 @@ class Gateway:
             for trunk in self._agent.registrations()
             if not trunk.expires
         ]
+        warnings += expiring(self._certificates)
         if self.store.problem is not None:
             warnings.append(f"records are not being written: {self.store.problem}")
         reasons = [] if serving else [self.stage.value]

@@ -97,7 +97,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             settings = {
                 "sip": {
                     "listen": [
-                        {"address": GATEWAY, "port": port, "transport": transport, **secure}
+                        {"address": GATEWAY, "port": port, "transport": transport, **secure},
+                        {"address": GATEWAY, "port": 0},
                     ],
                     "rtp": {"address": GATEWAY, "first_port": first, "last_port": last},
                     "max_calls": 8,
@@ -240,6 +241,22 @@ class TestInbound:
         assert dict(line.agent.legs) == {}
 
 
+class TestDirectly:
+    """URIs that are dialled without a trunk: verified by the host in them and the system's CAs."""
+
+    async def test_a_sips_uri_goes_over_tls_and_its_peer_is_verified(self, start: Start) -> None:
+        line = await start()
+        certificate = line.authority.signs(AGENT)
+        phone = await line.phones.enter_async_context(
+            await Softphone.start(AGENT, name="agent", transport="tls", options=certificate.options)
+        )
+        where = phone.uri.partition("@")[2].partition(";")[0]
+        target = Target(kind=Reach.INTERNAL, destination=f"sips:agent@{where}")
+        ended = await failure(await line.agent.dial(target))
+        assert "unable to get local issuer certificate" in ended.reason
+        assert not phone.seen("incoming")
+
+
 class TestSrtp:
     """SRTP with keys in SDP (RFC 4568), required, optional and off."""
 
@@ -265,6 +282,31 @@ class TestSrtp:
         }
         await phone.send(HangUp(call="a"))
         assert (await talk).outcome is Outcome.CONNECTED
+
+    async def test_a_caller_with_srtp_and_an_agent_without_hear_each_other(
+        self, start: Start
+    ) -> None:
+        line = await start(trunk={"srtp": {"use": "required"}})
+        phone = await line.carrier(None, "--srtp", "required")
+        agent = await line.phones.enter_async_context(await Softphone.start(AGENT, name="agent"))
+        records = {name: line.folder / f"{name}.wav" for name in ("caller", "agent")}
+        await agent.send(Policy(tone=880, record=records["agent"]))
+        await phone.send(Dial(call="a", to=line.number, tone=440, record=records["caller"]))
+        caller = await line.arrives()
+        seen: list[Event] = []
+        caller.subscribe(seen.append)
+        await caller.answer()
+        target = Target(kind=Reach.INTERNAL, destination=agent.uri)
+        order = TransferOrder("t1", "agent", target, Method.INVITE, 5)
+        talk = asyncio.create_task(caller.transfer(order))
+        await phone.expect("heard", "a", sound="880 Hz", within=LIMIT)
+        await agent.expect("heard", "in-1", sound="440 Hz", within=LIMIT)
+        encrypted = [bool(event.srtp) for event in seen if isinstance(event, MediaStarted)]
+        assert sorted(encrypted) == [False, True]
+        await agent.send(HangUp(call="in-1"))
+        assert (await talk).outcome is Outcome.CONNECTED
+        caller.release()
+        await caller.wait_ended()
 
     async def test_a_caller_without_srtp_gets_488_where_it_is_required(self, start: Start) -> None:
         line = await start(trunk={"srtp": {"use": "required"}})
