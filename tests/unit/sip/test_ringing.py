@@ -54,6 +54,7 @@ class Party:
     audio: Audio = field(default_factory=Audio)
     answered: bool = False
     rang: bool = False
+    unreached: bool = False
     released: int = 0
 
     def __post_init__(self) -> None:
