@@ -44,6 +44,7 @@ from gateway.database import default_url
 from gateway.doctor import Verdict, examine
 from gateway.errors import GatewayError
 from gateway.log import Format, configure
+from gateway.probe import trunk_app
 from gateway.records import CallRecord
 from gateway.rehearsal.command import transfer_app
 from gateway.store import AmbiguousId, CallStore, Filter

@@ -3,6 +3,7 @@
 configuration.py   the shipped example, on free ports
 stage.py           the processes: gateway, bot, telephones (sip.softphone)
 scenes.py          the five calls
+rehearsal.py       every failure of the example's transfers, rehearsed
 evidence.py        what the recordings prove, by hearing.py
 promises.py        the ✓ and ✗ lines
 bot.py             the demo bot, a model for bots of your own
@@ -19,15 +20,23 @@ from pathlib import Path
 
 from config.errors import SwitchhookConfigError
 from gateway import report
+from gateway.api.models import CallDetail
 from gateway.demo.programs import DemoError
 from gateway.demo.promises import Promises
+from gateway.demo.rehearsal import rehearse
 from gateway.demo.scenes import SCENES, Played
 from gateway.demo.stage import open_stage
 from gateway.log import Format, configure
+from gateway.why import why
+from sip.errors import SipError
 from sip.events import SipMessage
 from sip.softphone.driver import SoftphoneError
 
 SHOWN_LADDER = "2. INVITE: a busy agent, then the second one"
+
+LADDER = "2-busy-agent.svg"
+
+REHEARSED = "6. Rehearsal: every failure, before production meets it"
 
 SCENE_LIMIT = 60.0
 """Seconds for one call. The longest takes about twenty; each step has its own, shorter limit."""
@@ -47,7 +56,7 @@ def run(folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         asyncio.run(_play(folder, promises))
-    except (DemoError, SoftphoneError, SwitchhookConfigError) as error:
+    except (DemoError, SoftphoneError, SipError, SwitchhookConfigError) as error:
         promises.check("everybody is there", kept=False, seen=error)
     except (asyncio.CancelledError, KeyboardInterrupt):
         promises.check("the demo was not interrupted", kept=False)
@@ -71,19 +80,26 @@ async def _play(folder: Path, promises: Promises) -> None:
             except (DemoError, SoftphoneError, TimeoutError) as error:
                 promises.check("the call went as told", kept=False, seen=error)
             if played is not None:
-                _show(played, promises, ladder=title == SHOWN_LADDER)
+                _show(played, promises, folder, ladder=title == SHOWN_LADDER)
+        promises.scene(REHEARSED)
+        await rehearse(stage.configuration, promises, folder / "rehearsal.log")
         promises.tell(f"\nWhat the callers heard: {folder}/*.wav")
         promises.tell(f"Every call in full: switchhook calls -c {stage.configuration.path}")
 
 
-def _show(played: Played, promises: Promises, *, ladder: bool) -> None:
-    """The call's timeline; its SIP messages as a picture where that is asked for."""
+def _show(played: Played, promises: Promises, folder: Path, *, ladder: bool) -> None:
+    """Timeline, and why the transfers ended so; the messages as a picture where that is asked."""
     messages = [row for row in played.timeline if row.name == SipMessage.name]
     events = [row for row in played.timeline if row.name != SipMessage.name]
     promises.tell(f"\n  Timeline of call {played.call.id}, without {len(messages)} SIP messages")
     promises.tell(_indented(report.timeline(events)))
+    detail = CallDetail(call=played.call, timeline=played.timeline)
+    promises.tell(f"\n  switchhook call {played.call.id} --why")
+    promises.tell(_indented(why(detail).text()))
     if ladder:
-        promises.tell("\n  Its SIP messages")
+        picture = folder / LADDER
+        picture.write_text(report.svg_ladder(detail), encoding="utf-8")
+        promises.tell(f"\n  Its SIP messages, as a picture in {picture}")
         promises.tell(_indented(report.sip_ladder(played.timeline)))
 
 

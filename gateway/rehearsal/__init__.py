@@ -4,6 +4,7 @@
     loopback.py   the user's configuration with everybody in it on loopback, and its timers short
     stage.py      the SIP side, the faulty peers, and one call for each failure
     result.py     what a call came to: path, prompts, attempts, fallback; good or bad
+    printing.py   PJSIP's own words, out of the way
     report.py     results as a table, as text for one failure, and as JSON
     command.py    the command line
 

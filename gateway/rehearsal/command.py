@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +15,7 @@ from gateway.command_line import FAILED, USAGE, ConfigOption, configuration_of, 
 from gateway.log import Format, configure
 from gateway.rehearsal import report, scene
 from gateway.rehearsal.loopback import QUICK, REAL_TIME, Pace
+from gateway.rehearsal.printing import printing_to
 from gateway.rehearsal.scene import NothingToRehearse, Scene
 from sip.errors import SipError
 from sip.faulty.cases import Case
@@ -80,7 +77,7 @@ def rehearse(
     except NothingToRehearse as error:
         fail(str(error), USAGE)
     try:
-        with _stdout_is_ours():
+        with printing_to(2):
             played = asyncio.run(
                 _play(configuration, chosen, cases, REAL_TIME if real_time else QUICK)
             )
@@ -91,19 +88,6 @@ def rehearse(
     _tell(played, chosen, as_json=as_json)
     if not all(one.good for one in played):
         raise typer.Exit(FAILED)
-
-
-@contextmanager
-def _stdout_is_ours() -> Iterator[None]:
-    """What PJSIP prints about a malformed message goes to stderr."""
-    sys.stdout.flush()
-    ours = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(ours, 1)
-        os.close(ours)
 
 
 async def _play(

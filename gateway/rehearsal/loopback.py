@@ -108,7 +108,7 @@ def _trunk(
     host, port = peer
     routes = [Route(flow=scene.flow)] if name == scene.trunk else []
     refer = trunk.refer if trunk else Refer()
-    keeps = {"headers": trunk.headers} if trunk else {}
+    keeps = {"headers": trunk.headers, "allow": trunk.allow} if trunk else {}
     return Trunk.model_validate(
         {
             "sources": [f"{host}/32"],

@@ -19,7 +19,9 @@ _WITHOUT = {
     Judgement.RELEASED: "too late: the call has left",
 }
 
-TITLES = ("", "failure", "the peer", "outcome", "code", "fallback", "path", "the caller is told")
+SHORT = ("", "failure", "outcome", "code", "fallback", "path")
+TITLES = (*SHORT, "then the caller is told", "the peer")
+WRAPPED = ("path", "then the caller is told", "the peer")
 
 
 def title(scene: Scene) -> str:
@@ -30,13 +32,13 @@ def title(scene: Scene) -> str:
     )
 
 
-def table(played: Sequence[Rehearsed]) -> Table:
-    """One line a failure."""
+def table(played: Sequence[Rehearsed], titles: Sequence[str] = TITLES) -> Table:
+    """One line a failure; `titles`: the first of `TITLES`."""
     drawn = Table(box=None, pad_edge=False)
-    for name in TITLES:
-        drawn.add_column(name, no_wrap=name not in ("the peer", "path", "the caller is told"))
+    for name in titles:
+        drawn.add_column(name, no_wrap=name not in WRAPPED)
     for one in played:
-        drawn.add_row(*map(Text, _cells(one)))
+        drawn.add_row(*map(Text, _cells(one)[: len(titles)]))
     return drawn
 
 
@@ -110,16 +112,15 @@ def as_json(one: Rehearsed) -> dict[str, Any]:
 
 def _cells(one: Rehearsed) -> tuple[str, ...]:
     last = one.last
-    told = " / ".join(one.prompts) or "nothing"
     return (
         MARKS[one.good],
         one.case.name,
-        one.case.what,
         last.outcome.value if last else one.judgement.value,
         str(last.code or "") if last else "",
         _fallback(one),
         " > ".join(one.path),
-        told,
+        " / ".join(one.told) or "nothing",
+        one.case.what,
     )
 
 

@@ -78,17 +78,21 @@ class Rehearsed:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def told(self) -> tuple[str, ...]:
+        """What the caller was told once the first attempt had its outcome."""
+        after = [stamped.event for stamped in self.events]
+        while after and not isinstance(after[0], TransferEnded):
+            del after[0]
+        return tuple(event.prompt for event in after if isinstance(event, PromptStarted))
+
+    @property
     def silent(self) -> bool:
         """Whether the caller is dropped without a word after the failure."""
         return (
             self.judgement is Judgement.FELL_BACK
             and self.end == EndReason.FALLBACK
-            and not self._told_after_the_failure()
+            and not self.told
         )
-
-    def _told_after_the_failure(self) -> bool:
-        names = [type(stamped.event) for stamped in self.events]
-        return PromptStarted in names[names.index(FallbackTaken) :]
 
 
 def judge(case: Case, node: str, events: Sequence[CallEvent], *, stopped_at: str) -> Rehearsed:

@@ -165,9 +165,6 @@ INVITE: dict[str, Case] = _tabled(
         "RFC 3264 section 5",
         (*RINGS, Reply(200)),
         Outcome.MEDIA_INCOMPATIBLE,
-        Outcome.NETWORK_FAILURE,
-        Outcome.NO_ANSWER,
-        Outcome.CONNECTED,
     ),
     _dialled(
         "answer-without-contact",
