@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.configuration import Configuration
-from config.flows import AgentTransfer, Flow, Node
+from config.flows import AgentTransfer, Fallback, Flow, Node
+from config.groups import Group, Member
 from config.settings import Api, Listen, Refer, Route, Rtp, Settings, Sip, Trunk
 from config.strict import Seconds
 from config.targets import Target
@@ -37,7 +38,7 @@ class Pace:
     """Without any response to a request (RFC 3261 Timers B and F: 32 s)."""
     prompt: float | None = 0.06
     """Of each prompt this much is played; its words are reported all the same."""
-    call: float = 20.0
+    call: float = 60.0
     """A whole call: one that takes longer is stuck."""
 
 
@@ -71,7 +72,8 @@ def on_loopback(
     trunks = configuration.settings.trunks
     extra = trunk_names(configuration)[-1]
     settings = configuration.settings
-    target = target_of(configuration, scene)
+    reached = target_of(configuration, scene)
+    alone = {} if isinstance(reached, Group) else {scene.target: reached}
     rehearsed = settings.model_copy(
         update={
             "data": folder,
@@ -83,8 +85,9 @@ def on_loopback(
             },
             "targets": {
                 name: _target(each, extra, settings, pace)
-                for name, each in {**settings.targets, scene.target: target}.items()
+                for name, each in {**settings.targets, **alone}.items()
             },
+            "groups": {name: _group(each, pace) for name, each in settings.groups.items()},
             "api": Api(port=0),
         }
     )
@@ -138,6 +141,20 @@ def _target(target: Target, extra: str, settings: Settings, pace: Pace) -> Targe
     )
 
 
+def _group(group: Group, pace: Pace) -> Group:
+    def members(found: list[Member] | None) -> list[Member] | None:
+        return None if found is None else [_member(each, pace) for each in found]
+
+    waves = None if group.waves is None else [members(wave) for wave in group.waves]
+    return group.model_copy(update={"members": members(group.members), "waves": waves})
+
+
+def _member(member: Member, pace: Pace) -> Member:
+    if member.timeout is None:
+        return member
+    return member.model_copy(update={"timeout": _capped(member.timeout, pace.ring)})
+
+
 def _flow(flow: Flow, scene: Scene, extra: str, settings: Settings, pace: Pace) -> Flow:
     nodes: dict[str, Node] = {
         name: _node(node, extra, settings, pace) if isinstance(node, AgentTransfer) else node
@@ -157,8 +174,16 @@ def _node(node: AgentTransfer, extra: str, settings: Settings, pace: Pace) -> Ag
         update={
             "target": _target(node.target, extra, settings, pace) if inline else node.target,  # type: ignore[arg-type]
             "timeout": None if node.timeout is None else _capped(node.timeout, pace.ring),
+            "fallback": {key: _row(row, pace) for key, row in node.fallback.items()},
         }
     )
+
+
+def _row(row: Fallback, pace: Pace) -> Fallback:
+    if row.retry is None:
+        return row
+    delay = _capped(row.retry.delay, pace.ring)
+    return row.model_copy(update={"retry": row.retry.model_copy(update={"delay": delay})})
 
 
 def _capped(seconds: Seconds, most: float | None) -> Seconds:

@@ -28,8 +28,9 @@ class Scene:
     trunk: str
     """The caller's."""
     target: str
-    """A target's name, or its destination."""
+    """The name of a target or group, or a destination."""
     method: Method
+    """How it is reached first: by REFER where `auto` would begin with it."""
 
 
 def choose(
@@ -63,15 +64,12 @@ def choose(
     directory = Directory(settings.targets, settings.groups, caller)
     name, reached = directory.reached_by(found, TransferRequest(target))
     if reached is None:
-        known = f"there are: {_listed(settings.targets)}"
+        known = f"there are: {_listed([*settings.targets, *settings.groups])}"
         if not name:
             raise NothingToRehearse(f"{node!r} leaves the target open: name one; {known}")
         raise NothingToRehearse(f"{name!r} is no target, SIP URI or number; {known}")
     if isinstance(reached, Group):
-        members = {member.target for wave in reached.rung for member in wave}
-        raise NothingToRehearse(
-            f"{name!r} is a group: rehearse a node that reaches one of {_listed(sorted(members))}"
-        )
+        return Scene(flow, node, caller, name, Method.INVITE)
     verdict = allowed(reached.destination, settings)
     if not verdict.allowed:
         raise NothingToRehearse(f"{reached.destination} {verdict.reason}")
@@ -83,17 +81,17 @@ def choose(
     return Scene(flow, node, caller, name, how)
 
 
-def target_of(configuration: Configuration, scene: Scene) -> Target:
-    """The target of a scene that `choose` made."""
+def target_of(configuration: Configuration, scene: Scene) -> Target | Group:
+    """Whom a scene that `choose` made reaches."""
     settings = configuration.settings
     directory = Directory(settings.targets, settings.groups, scene.trunk)
     node = configuration.flows[scene.flow].nodes[scene.node]
     if not isinstance(node, AgentTransfer):
         raise TypeError(f"{scene.node} is no transfer node")
-    _, target = directory.reached_by(node, TransferRequest(scene.target))
-    if not isinstance(target, Target):
+    _, reached = directory.reached_by(node, TransferRequest(scene.target))
+    if reached is None:
         raise NothingToRehearse(f"{scene.target} cannot be reached")
-    return target
+    return reached
 
 
 def failures(scene: Scene) -> list[Case]:

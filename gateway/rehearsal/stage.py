@@ -10,6 +10,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from config.configuration import Configuration
@@ -32,6 +33,7 @@ from sip.faulty.peer import FaultyCall, FaultyPeer
 from sip.faulty.steps import ANSWERS, Acknowledged, Behaviour, Bye, Info, Wait
 from sip.leg import Leg
 from sip.message import Message, user_part
+from sip.outcome import Method
 
 BESIDE = 8
 """Calls at once: enough that the timers of some run while others talk."""
@@ -108,7 +110,7 @@ class Stage:
             raise RuntimeError("the stage is not open")
         async with self._turn:
             caller = f"+99900{len(self._plays):05}"
-            play = self._plays[caller] = _Play(self._scene.node, case)
+            play = self._plays[caller] = _Play(self._scene, case)
             number = f"sip:{self._scene.flow}@{self._gateway}"
             play.call = await self._carrier.call(number, play.behaviour, caller=caller)
             with suppress(TimeoutError):
@@ -151,19 +153,22 @@ class Stage:
 class _Play:
     """One failure being played."""
 
-    def __init__(self, node: str, case: Case) -> None:
+    def __init__(self, scene: Scene, case: Case) -> None:
         self.events: list[CallEvent] = []
         self.over = asyncio.Event()
         self.stopped_at = ""
         self.call: FaultyCall | None = None
-        self._node = node
-        self._case = case
+        self._node = scene.node
+        fails = case.behaviour
+        if scene.method is not Method.INVITE:  # `auto` dials when the REFER was refused
+            fails = replace(fails, invite=WELL_BEHAVED.invite)
+        self._fails = fails
         self._visits = 0
 
     @property
     def behaviour(self) -> Behaviour:
         """What everybody does now: the failure at the node's first visit, later all goes well."""
-        return self._case.behaviour if self._visits <= 1 else WELL_BEHAVED
+        return self._fails if self._visits <= 1 else WELL_BEHAVED
 
     def happened(self, stamped: CallEvent) -> None:
         """Follow the call through its nodes."""

@@ -8,6 +8,7 @@ REFER's NOTIFY reports.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
@@ -31,6 +32,9 @@ from sip.outcome import Method, Outcome, classify
 
 ELSEWHERE = "sip:elsewhere@192.0.2.1"
 """Where a 302 leads: an address of documentation (RFC 5737) that no rules allow."""
+
+RETRY_AFTER = "Retry-After: 2"
+"""Seconds that a `retry` of the flow must wait: seen in a rehearsal without making it long."""
 
 CHALLENGE = 'WWW-Authenticate: Digest realm="faulty", nonce="5f1d2c", algorithm=MD5'
 
@@ -100,9 +104,9 @@ INVITE: dict[str, Case] = _tabled(
     *map(_refuses, (404, 408, 480, 486, 488, 500, 503, 603)),
     _refuses(
         503,
-        "Retry-After: 30",
+        RETRY_AFTER,
         name="503-retry-after",
-        what="rings, then 503 with Retry-After: 30",
+        what=f"rings, then 503 with {RETRY_AFTER}",
     ),
     Case(
         "302",
@@ -419,9 +423,9 @@ REFER: dict[str, Case] = _tabled(
     _refused_at_once(501),
     _refused_at_once(
         503,
-        "Retry-After: 30",
+        RETRY_AFTER,
         name="refer-503-retry-after",
-        what="503 with Retry-After: 30 to the REFER",
+        what=f"503 with {RETRY_AFTER} to the REFER",
     ),
     _refused_at_once(603),
     _refused_at_once(
@@ -531,3 +535,17 @@ def random_refer(rng: Random) -> Behaviour:
     if rng.random() < 0.1:
         rng.shuffle(steps)
     return Behaviour(refer=tuple(steps))
+
+
+def tables() -> str:
+    """The cases as the rows of a page, one table a method."""
+    lines: list[str] = []
+    for method, table in TABLES.items():
+        lines += [f"| by `{method.value}` | the peer | |", "| --- | --- | --- |"]
+        lines += [f"| `{each.name}` | {each.what} | {each.section} |" for each in table.values()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(tables())

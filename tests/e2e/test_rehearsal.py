@@ -45,13 +45,45 @@ QUIET: dict[str, Any] = {
 }
 
 
+HUNT: dict[str, Any] = {
+    "flow": "hunt",
+    "start": "to_both",
+    "nodes": {
+        "to_both": {
+            "type": "agent_transfer",
+            "target": "both",
+            "fallback": {
+                "486": {"retry": {"delay": 30}, "prompt": prompt("code-486"), "end": True},
+                "default": {"prompt": prompt("default"), "end": True},
+            },
+        }
+    },
+}
+"""A group of two; who is busy is tried once more, half a minute later."""
+
+LADDER: dict[str, Any] = {
+    "flow": "ladder",
+    "start": "to_outside",
+    "nodes": {
+        "to_outside": {
+            "type": "agent_transfer",
+            "target": "outside",
+            "method": "auto",
+            "fallback": fallback_table(),
+        }
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
     """Runs the command on a configuration of which no gateway runs."""
+    flows = (LOOP, QUIET, HUNT, LADDER)
     world = World(
         tmp_path_factory.mktemp("rehearsal"),
-        flows=(LOOP, QUIET),
-        numbers={"650": "loop", "651": "quiet"},
+        settings={"groups": {"both": {"members": ["sales", "support"]}}},
+        flows=flows,
+        numbers={str(650 + at): flow["flow"] for at, flow in enumerate(flows)},
     )
     world.write()
 
@@ -130,6 +162,26 @@ class TestOneFailure:
     def test_a_caller_who_is_dropped_without_a_word_is_told_of(self, rehearse: Rehearse) -> None:
         result = rehearse("quiet", "--node", "to_sales", "-s", "302", "-s", "486")
         assert "without a word: 302" in result.stdout
+
+
+class TestSeveralAttempts:
+    """A failure that is simulated meets whomever the node rings."""
+
+    def test_every_member_of_a_group_fails_and_is_tried_again(self, rehearse: Rehearse) -> None:
+        result = rehearse("hunt", "--node", "to_both", "-s", "486", "-s", "603", "--json")
+        busy, declined = json.loads(result.stdout)
+        assert (busy["attempts"], declined["attempts"]) == (4, 2)
+        assert (busy["fallback"]["key"], declined["fallback"]["key"]) == ("486", "default")
+        assert result.returncode == 0
+
+    def test_auto_goes_on_by_invite_where_the_refer_is_unknown(self, rehearse: Rehearse) -> None:
+        result = rehearse(
+            *("ladder", "--node", "to_outside", "--json"),
+            *("-s", "refer-405", "-s", "notify-486"),
+        )
+        unknown, busy = json.loads(result.stdout)
+        assert (unknown["attempts"], unknown["judgement"]) == (2, "succeeded")
+        assert (busy["attempts"], busy["fallback"]["key"]) == (1, "486")
 
 
 class TestMistakes:

@@ -3,6 +3,7 @@ say otherwise."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -214,6 +215,12 @@ class TestTheCases:
     def test_an_unknown_one_is_an_error_that_lists_them(self) -> None:
         with pytest.raises(KeyError, match="no-notify"):
             cases.find(Method.REFER, "ring-forever")
+
+
+def test_the_page_lists_them() -> None:
+    """`python -m sip.faulty.cases` prints them."""
+    page = Path(__file__).parents[3] / "docs" / "transfers.md"
+    assert cases.tables() in page.read_text(encoding="utf-8")
 
 
 def test_it_does_not_misbehave_off_loopback() -> None:
