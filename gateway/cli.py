@@ -44,7 +44,7 @@ from gateway.database import default_url
 from gateway.doctor import Verdict, examine
 from gateway.errors import GatewayError
 from gateway.log import Format, configure
-from gateway.probe import trunk_app
+from gateway.probe import probe
 from gateway.records import CallRecord
 from gateway.rehearsal.command import transfer_app
 from gateway.store import AmbiguousId, CallStore, Filter
@@ -69,6 +69,7 @@ config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True
 app.add_typer(config_app, name="config")
 app.add_typer(transfer_app, name="transfer")
 app.add_typer(trunk_app, name="trunk")
+trunk_app.command()(probe)
 
 
 class LogLevel(StrEnum):

@@ -30,15 +30,7 @@ RING_LIMIT = 15.0
 DISCARD = 9
 """The port where the test INVITE wants its audio: nobody sends any before the answer."""
 
-trunk_app = typer.Typer(help="Look at the trunks.", no_args_is_help=True)
 
-
-@trunk_app.callback()
-def _group() -> None:
-    """A group, though it has one command."""
-
-
-@trunk_app.command()
 def probe(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The trunk.")],
     *,

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from gateway.advice import advice
 from gateway.api.models import CallDetail, EndedCall, LiveCall, TimelineEvent
-from ivr.events import FallbackTaken, NodeEntered, PromptStarted
+from ivr.events import FallbackTaken, NodeEntered, PromptStarted, TransferRetried
 from ivr.result import EndReason
 from sip.events import TransferEnded
 from sip.outcome import Attempt, HandoverStatus, Method, Outcome, Side, Step
@@ -57,6 +57,8 @@ def why(detail: CallDetail) -> Why:
     sentences = []
     for attempt in attempts:
         sentences.append(f"{attempt.id}: {_attempt(attempt)}")
+        if (retried := _retried(attempt.id, timeline)) is not None:
+            sentences.append(retried)
         if (fallback := _fallback(attempt.id, timeline)) is not None:
             sentences.append(fallback)
     if isinstance(call, LiveCall):
@@ -84,7 +86,8 @@ def _attempts(timeline: Sequence[TimelineEvent]) -> list[Attempt]:
 
 def _attempt(attempt: Attempt) -> str:
     to = f"to {attempt.target}" + (f" ({attempt.uri})" if attempt.uri else "")
-    what = f"{attempt.method.value.upper()} {to}"
+    asked = f", as {attempt.referred_by} asked," if attempt.referred_by else ""
+    what = f"{attempt.method.value.upper()} {to}{asked}"
     match attempt.method:
         case Method.REFER:
             happened = _referred(attempt)
@@ -170,6 +173,16 @@ def _handed_back(attempt: Attempt) -> str:
 
 def _notified(attempt: Attempt) -> str:
     return f"NOTIFY said {', then '.join(attempt.sipfrags)}"
+
+
+def _retried(attempt: str, timeline: Sequence[TimelineEvent]) -> str | None:
+    """That another try followed; None: none did."""
+    for row in timeline:
+        fields = _fields(row)
+        if row.name == TransferRetried.name and fields["attempt"] == attempt:
+            delay = f" after {_seconds(fields['delay_ms'])}" if fields["delay_ms"] else ""
+            return f"The fallback row `{fields['key']}` had {fields['target']} tried{delay}."
+    return None
 
 
 def _fallback(attempt: str, timeline: Sequence[TimelineEvent]) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from ivr.events import FallbackTaken
+from ivr.events import FallbackTaken, TransferRetried
 from sip.events import Direction, SipMessage, TransferEnded
 from sip.message import cause
 
@@ -82,6 +82,8 @@ def rows(timeline: Iterable[Mapping[str, Any]]) -> list[Row]:
             found.append(Note(offset_ms, _verdict(event["attempt"])))
         elif event["name"] == FallbackTaken.name:
             found.append(Note(offset_ms, f"fallback {event['key']}: {event['to'] or 'end'}"))
+        elif event["name"] == TransferRetried.name:
+            found.append(Note(offset_ms, f"fallback {event['key']}: {event['target']} is tried"))
     return found
 
 

@@ -15,7 +15,7 @@ import pytest
 from sip.faulty import cases
 from sip.faulty.cases import Case
 from sip.faulty.peer import FaultyPeer
-from sip.faulty.steps import Behaviour
+from sip.faulty.steps import Behaviour, Reply
 from sip.message import Message, user_part
 from sip.outcome import Outcome
 from tests.e2e.process import Api
@@ -71,3 +71,25 @@ async def test_every_failure_comes_to_its_own_outcome(
         gone = attempt["method"] == "bye" or attempt["bye_by"] == "caller"
         if not Outcome(attempt["outcome"]).succeeded and not gone:
             assert record["end"] == "fallback", (case.name, record)
+
+
+async def test_the_record_holds_what_the_peer_says_as_to_why(world: World, api: Api) -> None:
+    """RFC 3326 section 2, RFC 3261 sections 20.33 and 20.43."""
+    headers = (
+        'Reason: Q.850;cause=42;text="Congestion, again"',
+        'Warning: 399 sbc "all circuits are busy"',
+        "Retry-After: 7",
+    )
+    behaviour = Behaviour(invite=(Reply(503, headers=headers, contact=False),))
+    [record] = await play(world, api, "200", [behaviour])
+    (attempt,) = record["attempts"]
+    assert attempt["causes"] == [
+        "Q.850 42 Congestion, again",
+        'Warning 399 sbc "all circuits are busy"',
+    ]
+    assert attempt["retry_after"] == 7
+    why = (await api.get(f"/v1/calls/{record['id']}/why")).json()
+    assert "(Q.850 42 Congestion, again; Warning 399" in why["sentences"][0]
+    assert "The fallback row `503`" in why["sentences"][1]
+    picture = await api.get(f"/v1/calls/{record['id']}/ladder.svg")
+    assert "503 INVITE (Q.850 42 Congest" in picture.text

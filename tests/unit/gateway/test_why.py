@@ -122,6 +122,11 @@ class TestAnInvite:
         assert expected in told
 
 
+def test_an_attempt_that_the_agent_asked_for_says_so() -> None:
+    told = sentence(replace(DIALLED, referred_by="agent-1"))
+    assert "INVITE to billing (sip:b@192.0.2.9), as agent-1 asked, rang" in told
+
+
 class TestARefer:
     @pytest.mark.parametrize(
         ("changes", "expected"),
@@ -203,6 +208,12 @@ class TestTheFallback:
     def test_a_prompt_of_the_next_node_is_not_the_rows(self) -> None:
         rows = (self.TAKEN, row("node.entered", node="talk"), self.HEARD)
         assert "played nothing and went on at `talk`" in why(detail(DIALLED, rows=rows)).text()
+
+    def test_another_try_is_told_before_it(self) -> None:
+        again = row("transfer.retried", attempt="t1", key="busy", target="second", delay_ms=2000)
+        told = why(detail(DIALLED, replace(DIALLED, id="t2"), rows=(again,)))
+        assert told.sentences[1] == "The fallback row `busy` had second tried after 2.0 s."
+        assert told.sentences[2].startswith("t2: ")
 
     def test_one_that_ends_the_call(self) -> None:
         ends = {**self.TAKEN, "to": ""}
