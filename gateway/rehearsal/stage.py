@@ -28,12 +28,12 @@ from ivr.prompts.store import PromptStore
 from ivr.resumption import Resumption
 from sip.agent import SipAgent
 from sip.audio import Pcm
+from sip.faulty import cases
 from sip.faulty.cases import Case
 from sip.faulty.peer import FaultyCall, FaultyPeer
 from sip.faulty.steps import ANSWERS, Acknowledged, Behaviour, Bye, Info, Wait
 from sip.leg import Leg
 from sip.message import Message, user_part
-from sip.outcome import Method
 
 BESIDE = 8
 """Calls at once: enough that the timers of some run while others talk."""
@@ -100,9 +100,9 @@ class Stage:
         """Where the caller calls from, and where the gateway listens."""
         self._carrier, self._gateway = carrier, gateway
 
-    async def play_all(self, cases: Sequence[Case]) -> list[Rehearsed]:
-        """One call for each failure, in the order of `cases`."""
-        return await asyncio.gather(*(self.play(case) for case in cases))
+    async def play_all(self, failures: Sequence[Case]) -> list[Rehearsed]:
+        """One call for each failure, in this order."""
+        return await asyncio.gather(*(self.play(case) for case in failures))
 
     async def play(self, case: Case) -> Rehearsed:
         """One call, from its INVITE to its end."""
@@ -160,7 +160,9 @@ class _Play:
         self.call: FaultyCall | None = None
         self._node = scene.node
         fails = case.behaviour
-        if scene.method is not Method.INVITE:  # `auto` dials when the REFER was refused
+        if (
+            cases.TABLES[scene.method] is not cases.INVITE
+        ):  # `auto` dials when the REFER was refused
             fails = replace(fails, invite=WELL_BEHAVED.invite)
         self._fails = fails
         self._visits = 0

@@ -540,8 +540,9 @@ def random_refer(rng: Random) -> Behaviour:
 def tables() -> str:
     """The cases as the rows of a page, one table a method."""
     lines: list[str] = []
-    for method, table in TABLES.items():
-        lines += [f"| by `{method.value}` | the peer | |", "| --- | --- | --- |"]
+    for table in (INVITE, REFER, BYE):
+        methods = ", ".join(f"`{method}`" for method, its in TABLES.items() if its is table)
+        lines += [f"| by {methods} | the peer | |", "| --- | --- | --- |"]
         lines += [f"| `{each.name}` | {each.what} | {each.section} |" for each in table.values()]
         lines.append("")
     return "\n".join(lines)
