@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from config.context import Context
+from config.document import Location
+from config.errors import InvalidValue
 from config.finding import Finding
-from config.flows import AgentTransfer, Bot, FilePrompt, Flow, Goto, Lookup, Node
-from config.graph import circles, exits, prompts, reached_nodes
+from config.flows import (
+    AgentTransfer,
+    Bot,
+    FilePrompt,
+    Flow,
+    Goto,
+    Lookup,
+    Node,
+    Prompt,
+    TextPrompt,
+)
+from config.graph import WHISPER, circles, exits, prompts, reached_nodes
 from config.outcomes import (
     ERROR_REASONS,
     HANDOVER_STATUSES,
@@ -16,6 +29,7 @@ from config.outcomes import (
 )
 from config.recordings import why_no_wave
 from config.spelling import nearest
+from config.templates import check_template
 
 _POSSIBLE: dict[str, Collection[str]] = {
     "handover.status": HANDOVER_STATUSES,
@@ -113,6 +127,8 @@ def _node(node: Node, flow: Flow, known: Collection[str]) -> Iterator[Finding]:
     for location, prompt in prompts(node):
         if isinstance(prompt, FilePrompt) and (reason := why_no_wave(prompt.file)):
             yield Finding((*location, "file"), reason)
+        if location[0] == WHISPER and (finding := _whisper(prompt)) is not None:
+            yield finding.below(location)
     match node:
         case Bot():
             for target, name in node.transfer.items():
@@ -123,6 +139,21 @@ def _node(node: Node, flow: Flow, known: Collection[str]) -> Iterator[Finding]:
             yield from _cases(node)
         case Goto(flow=str() as name) if name not in known:
             yield Finding(("flow",), f"there is no flow `{name}`", nearest(name, known))
+
+
+def _whisper(prompt: Prompt) -> Finding | None:
+    match prompt:
+        case FilePrompt():
+            return None
+        case TextPrompt(text=words):
+            inside: Location = ("text",)
+        case words:
+            inside = ()
+    try:
+        check_template(words, packet=list(Context.model_fields))
+    except InvalidValue as error:
+        return Finding(inside, error.message, error.hint)
+    return None
 
 
 def _transfer(node: AgentTransfer) -> Iterator[Finding]:

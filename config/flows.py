@@ -193,7 +193,8 @@ class AgentTransfer(Strict):
     accept: Accept | None = None
     """The agent must press a key to take the call (by `invite` only)."""
     whisper: Prompts | None = None
-    """Said to the agent alone, before caller and agent hear each other (by `invite` only)."""
+    """Said to the agent alone, before caller and agent hear each other (by `invite` only). A text
+    may have placeholders, `{{ context.summary }}` among them."""
     max_talk: Seconds | None = Field(default=None, gt=0)
     """How long caller and agent may talk; then the flow goes on at `next` (by `invite` only)."""
     max_talk_prompt: Prompts | None = None

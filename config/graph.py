@@ -20,6 +20,10 @@ from config.flows import (
 )
 from config.templates import is_plain
 
+WHISPER = "whisper"
+"""The prompt whose words may have placeholders. As written it is a prompt like the others: spoken
+once before the first call, so that a voice or an engine that is missing is found then."""
+
 FlowNode = tuple[str, str]
 """Flow and node."""
 
@@ -55,7 +59,7 @@ def prompts(node: Node) -> Iterator[tuple[Location, Prompt]]:
             yield from _each(("accepted_message",), node.accepted_message)
             if node.accept is not None:
                 yield from _each(("accept", "prompt"), node.accept.prompt)
-            yield from _each(("whisper",), node.whisper)
+            yield from _each((WHISPER,), node.whisper)
             yield from _each(("max_talk_prompt",), node.max_talk_prompt)
             for key, fallback in node.fallback.items():
                 yield from _each(("fallback", key, "prompt"), fallback.prompt)

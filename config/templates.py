@@ -7,11 +7,11 @@ What a caller, a bot or a peer has said is only ever filled in, never read as a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Annotated
 
-from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AfterValidator
 
@@ -21,6 +21,9 @@ from config.spelling import nearest
 
 FACTS = ("call", "handover", "headers", "user_to_user", "variables")
 """What a template can look at."""
+
+CONTEXT = "context"
+"""What else is there for words that are said to the agent: the packet of `config.context`."""
 
 _CACHED = 1024
 """Compiled templates kept: a flow has a handful of nodes with a handful of values each."""
@@ -39,8 +42,12 @@ class TemplateFailed(Exception):
     """A template cannot be filled in with what is known of the call; the message says why."""
 
 
-def check_template(text: str) -> str:
+def check_template(text: str, packet: Collection[str] = ()) -> str:
     """Return `text` if it can be filled in.
+
+    Args:
+        text: what the author wrote.
+        packet: the fields of `context`, where there is one to look at.
 
     Raises:
         InvalidValue: it is no template, or looks at something that is not there.
@@ -52,11 +59,20 @@ def check_template(text: str) -> str:
         raise InvalidValue(f"is no template: {error.message}") from None
     except TemplateError as error:  # such as a filter that does not exist
         raise InvalidValue(f"is no template: {error}") from None
-    for name in sorted(meta.find_undeclared_variables(tree) - set(FACTS)):
-        known = ", ".join(f"`{fact}`" for fact in FACTS)
-        hint = nearest(name, FACTS) or f"There are {known}"
-        raise InvalidValue(f"the template looks at `{name}`, which is not there", hint)
+    facts = sorted({*FACTS, *([CONTEXT] if packet else [])})
+    for name in sorted(meta.find_undeclared_variables(tree) - set(facts)):
+        raise _not_there(name, name, facts)
+    for looked in tree.find_all(nodes.Getattr) if packet else ():
+        of_packet = isinstance(looked.node, nodes.Name) and looked.node.name == CONTEXT
+        if of_packet and looked.attr not in packet:
+            raise _not_there(f"{CONTEXT}.{looked.attr}", looked.attr, packet)
     return text
+
+
+def _not_there(looked_at: str, name: str, known: Collection[str]) -> InvalidValue:
+    there = ", ".join(f"`{each}`" for each in known)
+    hint = nearest(name, known) or f"There are {there}"
+    return InvalidValue(f"the template looks at `{looked_at}`, which is not there", hint)
 
 
 def fill_in(text: str, facts: Mapping[str, object]) -> str:
@@ -64,7 +80,7 @@ def fill_in(text: str, facts: Mapping[str, object]) -> str:
 
     Args:
         text: checked by `check_template`.
-        facts: by the names of FACTS.
+        facts: by the names of FACTS, and CONTEXT where that was checked for.
 
     Raises:
         TemplateFailed: something that the template needs is not known of this call.

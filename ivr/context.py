@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from config.context import Context, FlowContext
 from config.errors import InvalidValue
 from config.headers import check_value
-from config.templates import TemplateFailed, fill_in
+from config.templates import CONTEXT, TemplateFailed, fill_in
 from ivr.ports import CallFacts
 from sip.context import user_to_user
 from sip.outcome import Dropped, Handover
@@ -63,6 +63,15 @@ class Filling:
             if (value := self._text(f"headers.{name}", template)) is not None:
                 found[name] = value
         return found
+
+    def words(self, name: str, template: str, packet: Context) -> str | None:
+        """Words to be spoken, which may tell what is in the packet."""
+        told = packet.model_dump(mode="json", exclude_none=True)
+        try:
+            return fill_in(template, {**self.facts, CONTEXT: told})
+        except TemplateFailed as error:
+            self.dropped.append(Dropped(name, str(error)))
+            return None
 
     def context(self, templates: FlowContext) -> Context:
         """The packet."""

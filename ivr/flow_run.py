@@ -189,8 +189,12 @@ class FlowRun:
         """A prompt that somebody else than the caller hears too; None: there is nothing to play."""
         return None if prompts is None else self._chosen(prompts)[1]
 
+    def one_of(self, prompts: Prompts) -> Prompt:
+        """One of several, at random."""
+        return self.rng.choice(prompts) if isinstance(prompts, list) else prompts
+
     def _chosen(self, prompts: Prompts) -> tuple[Prompt, Pcm | None]:
-        prompt = self.rng.choice(prompts) if isinstance(prompts, list) else prompts
+        prompt = self.one_of(prompts)
         try:
             return prompt, self.prompts.prepared(prompt)
         except PromptError as error:

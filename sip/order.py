@@ -45,6 +45,10 @@ class Acceptance:
     """How often it is played."""
 
 
+Whisper = Pcm | asyncio.Future[Pcm | None]
+"""Words to the target, or those that are still being spoken; a result of None: they cannot be."""
+
+
 @dataclass(frozen=True, slots=True)
 class TransferOrder:
     """One attempt to reach one target. Several may be under way for one caller at once."""
@@ -70,7 +74,7 @@ class TransferOrder:
     early_media: bool = False
     """While the target plays something before it answers, the caller hears that (INVITE)."""
     accept: Acceptance | None = None
-    whisper: Pcm | None = None
+    whisper: Whisper | None = None
     """Played to the target alone before the legs are joined (INVITE)."""
     max_talk: float | None = None
     """Seconds that the legs may be joined (INVITE)."""

@@ -20,6 +20,7 @@ from ivr.hunt.chase import Chase, MakeOrder, Try
 from ivr.hunt.machine import PATIENCE, Ring
 from ivr.hunt.plan import Candidate, Plan, plan_for_group, plan_for_one
 from ivr.hunt.waiting import Waiting
+from ivr.hunt.whispering import Whispering
 from ivr.ports import TransferOrder
 from ivr.resumption import Resumption, trunk_of, way_back
 from ivr.tasks import finished, stop
@@ -155,10 +156,11 @@ class HandingOver:
         context = asked.context.under(filling.context(node.context))
         # Of several who ring at once, whose early media would it be?
         alone = all(len(wave) == 1 for wave in plan.waves)
-        accept, whisper = _acceptance(node, run), run.audio(node.whisper)
+        accept, whispering = _acceptance(node, run), Whispering(node.whisper, context, filling, run)
         max_talk_prompt = run.audio(node.max_talk_prompt)
 
         async def order(candidate: Candidate, ring: Ring, made: Try) -> TransferOrder:
+            whisper = whispering.for_a_try(ring.method)
             return TransferOrder(
                 attempt=made.attempt,
                 name=candidate.name,

@@ -14,12 +14,17 @@ from sip.audio import Pcm
 from sip.errors import CallEnded, MediaError
 from sip.events import TransferJoined
 from sip.leg import Leg
+from sip.order import Whisper
 from sip.outcome import Attempt, Outcome, Side
 from sip.transfer.beside import beside
 from sip.transfer.bridge import Bridge
 from sip.transfer.evidence import Evidence
 
 TALK_TIMER = "max_talk"
+
+WHISPER_LIMIT = 1.5
+"""Seconds that an agent who has answered waits for words that are still being spoken: about as long
+as one says hello twice. A telephone rings longer than any engine speaks."""
 
 
 async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
@@ -40,6 +45,8 @@ async def join(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
     order = evidence.order
     try:
         await caller.answer()
+        if order.withdrawal.done():
+            return _taken_back(evidence)
         caller.audio.stop_loop()
         with Bridge(caller, target, order.hold_music, evidence):
             evidence.joined()
@@ -66,13 +73,11 @@ async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | Non
         None: it has heard the order's whisper, or there is none. The attempt, if one of them leaves
         meanwhile, or the order is taken back; then the target has been released.
     """
-    words = evidence.order.whisper
-    if words is None:
+    if evidence.order.whisper is None:
         return None
-    evidence.step("whisper")
     failed: Attempt | None = None
     try:
-        with beside(target.play(words)) as playing:
+        with beside(_whisper(target, evidence.order.whisper, evidence)) as playing:
             await _first_to_leave(caller, target, playing, evidence.order.withdrawal)
             if caller.gone:
                 failed = _abandoned(evidence)
@@ -81,9 +86,7 @@ async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | Non
                 evidence.step("bye", detail=f"by {Side.TARGET.value}")
                 failed = evidence.conclude(Outcome.DECLINED, reason="agent hung up at the whisper")
             elif evidence.order.withdrawal.done():
-                why = evidence.order.withdrawal.result()
-                evidence.step("bye_sent", detail=why)
-                failed = evidence.conclude(Outcome.CANCELLED, reason=why)
+                failed = _taken_back(evidence)
             else:
                 with suppress(MediaError):  # the bridge is full: better no whisper than no agent
                     playing.result()
@@ -95,6 +98,23 @@ async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | Non
         if failed is not None:
             target.release()
     return failed
+
+
+async def _whisper(target: Leg, whisper: Whisper, evidence: Evidence) -> None:
+    """Play it, if it is there in time."""
+    words = whisper
+    if isinstance(words, asyncio.Future):
+        await asyncio.wait({words}, timeout=WHISPER_LIMIT)
+        if not words.done():
+            evidence.step("whisper_left_out", detail=f"not spoken within {WHISPER_LIMIT:g} s")
+            return
+        spoken = words.result()
+        if spoken is None:
+            evidence.step("whisper_left_out", detail="cannot be spoken")
+            return
+        words = spoken
+    evidence.step("whisper")
+    await target.play(words)
 
 
 async def _until_over(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
@@ -133,6 +153,13 @@ async def _first_to_leave(
     with beside(caller.wait_ended()) as one, beside(target.wait_ended()) as other:
         ends: set[asyncio.Future[Any]] = {one, other, *others}
         await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _taken_back(evidence: Evidence) -> Attempt:
+    why = evidence.order.withdrawal.result()
+    evidence.bye_by = Side.GATEWAY
+    evidence.step("bye_sent", detail=why)
+    return evidence.conclude(Outcome.CANCELLED, reason=why)
 
 
 def _abandoned(evidence: Evidence) -> Attempt:

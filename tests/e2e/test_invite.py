@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import listen, tone_name
+from sip.softphone.tones import SOUND, Span, listen, tone_name
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import (
     AGENT_TONE,
@@ -50,6 +51,11 @@ FLOWS = {
     "624": _flow("bridged_early", answer_on_bridge=True, waiting="early_media"),
     "625": _flow("bridged_music", answer_on_bridge=True, waiting="music"),
     "626": _flow("whispering", whisper=prompt(WHISPER)),
+    "627": _flow(
+        "telling",
+        whisper="{{ context.summary }} It is order {{ context.information.order }}.",
+        context={"summary": "{{ call.caller }} asks.", "information": {"order": "4711"}},
+    ),
 }
 
 
@@ -90,6 +96,10 @@ async def dial(caller: Softphone, world: World, number: str, folder: Path, **mor
     await caller.send(commands.Dial(call="a", to=world.number(number), **talk))
 
 
+def _is_caller(span: Span) -> bool:
+    return span.sound == tone_name(CALLER_TONE)
+
+
 async def attempt_of(api: Api) -> dict[str, Any]:
     """The one attempt of the one call."""
     (attempt,) = (await api.record())["attempts"]
@@ -125,6 +135,32 @@ class TestTheAgentIsAskedToAccept:
         ear = listen(tmp_path / "caller.wav")
         for words in (ACCEPT, WHISPER):
             assert ear.seconds_of(PROMPTS[words]) == 0, f"the caller heard {words}: {ear}"
+
+    async def test_it_hears_the_packet_spoken_before_the_caller(
+        self, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
+    ) -> None:
+        await sales(pbx, tmp_path)
+        await dial(caller, world, "627", tmp_path)
+        await pbx.expect("heard", "in-1", sound=SOUND)
+        await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
+        await pbx.send(commands.HangUp(call="in-1"))
+        await caller.expect("disconnected", "a", by="peer")
+        attempt = await attempt_of(api)
+        happened = steps(attempt)
+        assert happened.index("whisper") < happened.index("joined")
+        assert not attempt["dropped"]
+        await pbx.expect("recorded", "in-1")
+        ear = listen(tmp_path / "agent.wav")
+        spoken = sum(
+            span.seconds
+            for span in takewhile(lambda span: not _is_caller(span), ear.spans)
+            if span.sound == SOUND
+        )
+        assert spoken > 0.5, ear
+        await caller.expect("recorded", "a")
+        ear = listen(tmp_path / "caller.wav")
+        words = [span for span in ear.spans if span.sound == SOUND and span.seconds > 0.11]
+        assert not words, f"the caller heard it: {ear}"
 
     @pytest.mark.parametrize(
         ("key", "by", "timer"), [("9", "gateway", None), ("", "gateway", "accept")]

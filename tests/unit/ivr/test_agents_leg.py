@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from config.context import Context
+from config.groups import Group, Member
+from ivr.events import PromptEnded
+from ivr.ports import BotTransfer
 from ivr.result import EndReason
-from sip.outcome import Outcome
+from sip.audio import Pcm
+from sip.outcome import Method, Outcome
 from tests.twin import Verdict
 from tests.unit.ivr.scene import Scene
 
@@ -28,7 +34,7 @@ async def test_the_order_carries_question_whisper_and_limit() -> None:
     assert order.accept is not None
     assert (order.accept.prompt.samples, order.accept.digits) == (b"Press 5", "5")
     assert (order.accept.timeout, order.accept.times) == (3, 1)
-    assert order.whisper is not None
+    assert isinstance(order.whisper, Pcm)
     assert order.max_talk_prompt is not None
     assert (order.whisper.samples, order.max_talk) == (b"A caller", 60)
     assert order.max_talk_prompt.samples == b"Time is up"
@@ -116,3 +122,66 @@ async def test_auto_does_without_refer_where_the_target_answers_first() -> None:
     scene = Scene({"hand": {**BRIDGED, "target": "mobile"}})
     await scene.run()
     assert scene.journal[0] == "invite mobile as t1"
+
+
+TOLD = "{{ context.summary }} {{ context.skills | join(', ') }} {{ context.information.order }}"
+
+
+async def told(scene: Scene) -> bytes | None:
+    """What the agent of the last order is told."""
+    whisper = scene.call.orders[-1].whisper
+    assert isinstance(whisper, asyncio.Future)
+    audio = await whisper
+    return None if audio is None else audio.samples
+
+
+async def test_the_packet_of_bot_and_flow_becomes_words() -> None:
+    packet = Context(summary="Ada wants her money back.", information={"order": "4711"})
+    hand = {**TRANSFER, "whisper": {"text": TOLD}, "context": {"skills": ["refunds"]}}
+    talk = {"type": "bot", "bot": "assistant", "transfer": {"billing": "hand"}, "error": "hand"}
+    scene = Scene({"talk": talk, "hand": hand}, exits=[BotTransfer("billing", context=packet)])
+    await scene.run()
+    assert await told(scene) == b"Ada wants her money back. refunds 4711"
+
+
+async def test_nobody_is_dialled_later_because_of_them() -> None:
+    scene = Scene({"hand": {**TRANSFER, "whisper": "From {{ call.caller }}"}})
+    await scene.run()
+    dialled = scene.journal.index("invite billing as t1")
+    assert dialled < scene.journal.index("render From +4930123")
+
+
+async def test_they_are_spoken_once_for_all_who_are_rung() -> None:
+    retry = {"default": {"retry": {"times": 1}, "end": True}}
+    node = {**TRANSFER, "target": "desks", "fallback": retry, "whisper": "From {{ call.caller }}"}
+    desks = Group(members=[Member(target="billing"), Member(target="sales")])
+    busy = [Verdict(Outcome.BUSY, 486)]
+    scene = Scene({"hand": node}, verdicts=busy, groups={"desks": desks})
+    await scene.run()
+    assert len(scene.call.orders) == 2
+    assert scene.journal.count("render From +4930123") == 1
+
+
+async def test_words_that_need_what_is_not_known_are_left_out_and_told() -> None:
+    scene = Scene({"hand": {**TRANSFER, "whisper": "{{ context.summary }}"}})
+    await scene.run()
+    (order,) = scene.call.orders
+    assert order.whisper is None
+    assert [lost.field for lost in order.dropped] == ["whisper"]
+
+
+async def test_words_that_cannot_be_spoken_do_not_cost_the_transfer() -> None:
+    node = {**TRANSFER, "whisper": "From {{ call.caller }}"}
+    scene = Scene({"hand": node}, broken=["From +4930123"])
+    result = await scene.run()
+    assert await told(scene) is None
+    assert result.attempts[0].outcome is Outcome.CONNECTED
+    (failed,) = scene.of(PromptEnded)
+    assert failed.prompt == "From {{ call.caller }}", "what the caller said is not for the log"
+
+
+async def test_a_refer_has_no_agent_to_tell() -> None:
+    scene = Scene({"hand": {**TRANSFER, "target": "mobile", "whisper": "From {{ call.caller }}"}})
+    await scene.run()
+    (order,) = scene.call.orders
+    assert (order.method, order.whisper) == (Method.REFER, None)

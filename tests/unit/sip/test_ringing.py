@@ -7,9 +7,7 @@ timers do at once, an attempt has one terminal outcome, and a leg that is not jo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -18,121 +16,17 @@ from hypothesis import strategies as st
 
 from config.targets import Reach, Target
 from sip.audio import Pcm
-from sip.errors import CallEnded, DestinationBlocked, UnresolvedHost
-from sip.events import DtmfReceived, Event, LegEnded, MediaQuality, TransferEnded
+from sip.errors import DestinationBlocked, UnresolvedHost
+from sip.events import Event, TransferEnded
 from sip.leg import Leg
-from sip.message import Message
 from sip.order import Acceptance, TransferOrder, Withdrawal
-from sip.outcome import Attempt, Method, Outcome, Side
+from sip.outcome import Attempt, Method, Outcome
 from sip.transfer.evidence import Evidence
 from sip.transfer.ringing import Ringing
+from tests.unit.sip.party import Party
 
 TARGET = Target(kind=Reach.INTERNAL, destination="sip:sales@10.0.0.8")
 PROMPT = Pcm(b"", 8000)
-
-
-def response(code: int, *headers: str) -> Message:
-    return Message("\r\n".join([f"SIP/2.0 {code} X", *headers, "CSeq: 1 INVITE", "", ""]))
-
-
-@dataclass
-class Wire:
-    failure: Message | None = None
-    bye_received: Message | None = None
-
-
-class Audio:
-    hears = None
-
-
-@dataclass
-class Party:
-    """A leg without SIP."""
-
-    label: str
-    wire: Wire = field(default_factory=Wire)
-    audio: Audio = field(default_factory=Audio)
-    answered: bool = False
-    rang: bool = False
-    unreached: bool = False
-    released: int = 0
-
-    def __post_init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.confirmed: asyncio.Future[None] = loop.create_future()
-        self.audible: asyncio.Future[None] = loop.create_future()
-        self.ended: asyncio.Future[LegEnded] = loop.create_future()
-        self.listeners: list[Callable[[Event], None]] = []
-
-    @property
-    def gone(self) -> bool:
-        return self.ended.done()
-
-    # What happens to it
-
-    def answers(self) -> None:
-        if not self.gone and not self.answered:
-            self.answered = True
-            self.confirmed.set_result(None)
-            self.audible.set_result(None)
-
-    def answers_deaf(self) -> None:
-        """200 without audio: PJSIP ends the call."""
-        if not self.gone and not self.answered:
-            self.answered = True
-            self.confirmed.set_result(None)
-            self.ends()
-
-    def refuses(self, code: int = 486, *headers: str) -> None:
-        if not self.gone and not self.answered:
-            self.wire.failure = response(code, *headers)
-            self.ends()
-
-    def hangs_up(self) -> None:
-        if self.answered and not self.gone:
-            self.wire.bye_received = Message("BYE sip:x SIP/2.0\r\n\r\n")
-            self.ends()
-
-    def presses(self, key: str) -> None:
-        for listener in list(self.listeners):
-            listener(DtmfReceived(self.label, key, 0, "rtp"))
-
-    def ends(self) -> None:
-        if not self.gone:
-            self.ended.set_result(LegEnded(self.label, 200, "", Side.TARGET, MediaQuality()))
-            for waited in (self.confirmed, self.audible):
-                if not waited.done():
-                    waited.set_exception(CallEnded("gone"))
-                    waited.exception()
-
-    # What is asked of it
-
-    async def wait_confirmed(self) -> None:
-        await asyncio.shield(self.confirmed)
-
-    async def wait_audible(self) -> None:
-        await asyncio.shield(self.audible)
-
-    async def wait_ended(self) -> LegEnded:
-        return await asyncio.shield(self.ended)
-
-    async def play(self, audio: Pcm) -> None:
-        await asyncio.sleep(0)
-
-    def subscribe(self, listener: Callable[[Event], None]) -> None:
-        pass
-
-    @contextmanager
-    def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
-        self.listeners.append(listener)
-        try:
-            yield
-        finally:
-            self.listeners.remove(listener)
-
-    def release(self, headers: object = None) -> None:
-        self.released += 1
-        self.ends()
 
 
 class Scene:
