@@ -29,7 +29,7 @@ ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "5"))
 BATCH = 50
 """Messages between two looks whether the gateway still answers."""
 
-LEGS = 1000
+LEGS = 500
 """At once: those that were tormented stay until their timers end them."""
 
 LEAVING = 60.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import socket
 from collections.abc import Awaitable, Callable
@@ -12,8 +13,18 @@ from pathlib import Path
 LOOK_EVERY = 0.02
 """Seconds between two looks."""
 
-RANGE_PORTS = range(10_000, 28_000)
-SINGLE_PORTS = range(28_000, 32_000)
+WORKERS = 4
+"""Processes that may test side by side; each has ports of its own."""
+
+
+def _share(first: int, last: int) -> range:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    size = (last - first) // WORKERS // 2 * 2
+    return range(first + worker * size, first + (worker + 1) * size)
+
+
+RANGE_PORTS = _share(10_000, 28_000)
+SINGLE_PORTS = _share(28_000, 32_000)
 """Below the ports that the kernel hands out by itself: a free one stays free until it is taken."""
 
 _given: set[int] = set()
