@@ -130,7 +130,7 @@ def answer(
 
 async def admitted(line: Line, peer: Peer, authorization: str) -> str:
     """The trunk that a call was taken for."""
-    peer.send("INVITE", "Content-Length: 0", authorization)
+    peer.send("INVITE", authorization)
     async with asyncio.timeout(LIMIT):
         leg = await anext(line.agent.inbound())
     trunk = leg.info.trunk
@@ -274,7 +274,7 @@ class TestGuessing:
         peer = await line.peer(ELSEWHERE)
         before = line.agent.counters()
         for _ in range(200):
-            peer.send("INVITE", "Content-Length: 0")
+            peer.send("INVITE")
         assert (await (await line.peer()).calls()).status == 401
         after = line.agent.counters()
         assert after.gate_challenged - before.gate_challenged < 150
