@@ -54,6 +54,7 @@ def _link(url: str) -> str:
 
 Key = Annotated[str, AfterValidator(_key)]
 Word = Annotated[str, AfterValidator(check_word)]
+Tags = Annotated[list[Word], Field(max_length=MAX_ENTRIES)]
 Value = Annotated[str, StringConstraints(max_length=MAX_VALUE), AfterValidator(check_value)]
 Summary = Annotated[str, StringConstraints(max_length=MAX_SUMMARY), AfterValidator(check_value)]
 Link = Annotated[str, StringConstraints(max_length=512), AfterValidator(_link)]
@@ -79,7 +80,7 @@ class Context(Strict):
     """What the agent must be able to do: `billing`, `technical support`."""
     language: Word | None = None
     """The caller's: `de`, `english`."""
-    tags: list[Word] = Field(default_factory=list, max_length=MAX_ENTRIES)
+    tags: Tags = Field(default_factory=list)
     """Words that the call is filed under; they stand in its record too."""
     information: dict[Key, Value] = Field(default_factory=dict, max_length=MAX_ENTRIES)
     """What was gathered from the caller: `{order: "4711"}`."""

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from config.context import FlowContext
+from config.context import MAX_ENTRIES, FlowContext
 from config.errors import InvalidValue
 from config.outcomes import check_fallback_key
 from config.strict import FilePath, Name, Seconds, Strict, Words
 from config.targets import MethodName, Target
-from config.templates import HeaderTemplates
+from config.templates import HeaderTemplates, TemplateText
 
 
 class TextPrompt(Strict):
@@ -252,6 +252,8 @@ class Hangup(Strict):
     """Played out first."""
     headers: HeaderTemplates = Field(default_factory=dict)
     """Sent on the BYE; values may have placeholders."""
+    tags: list[TemplateText] = Field(default_factory=list, max_length=MAX_ENTRIES)
+    """Words that the call is filed under; one that fills in as `a, b` is two."""
 
 
 Node = Annotated[Play | Bot | AgentTransfer | Lookup | Goto | Hangup, Field(discriminator="type")]

@@ -141,7 +141,16 @@ def named_tags(flows: Mapping[str, Flow]) -> set[str]:
         tag
         for flow in flows.values()
         for node in flow.nodes.values()
-        if isinstance(node, AgentTransfer)
-        for tag in node.context.tags
+        for tag in _tags(node)
         if is_plain(tag)
     }
+
+
+def _tags(node: Node) -> list[str]:
+    match node:
+        case AgentTransfer():
+            return node.context.tags
+        case Hangup():
+            return node.tags
+        case _:
+            return []

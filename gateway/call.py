@@ -269,9 +269,15 @@ class CallSession:
             media=self._media,
             events_dropped=self.timeline.dropped,
             resumed_from=self.resumed_from,
+            tags=_tags(result),
         )
         finished = FinishedCall(record, encode_events(self.timeline.events))
         self._publish(self.timeline.stamp(CallFinished(finished)))
+
+
+def _tags(result: FlowResult) -> tuple[str, ...]:
+    handed_over = (tag for attempt in result.attempts for tag in attempt.tags)
+    return tuple(dict.fromkeys([*handed_over, *result.tags]))
 
 
 def _broken_off(timeline: Timeline, end: EndReason, message: str = "") -> FlowResult:

@@ -223,6 +223,7 @@ def to_record(row: Row[Any]) -> CallRecord:
         media=_MEDIA.validate_python(row.media),
         events_dropped=row.events_dropped,
         resumed_from=row.resumed_from,
+        tags=tuple(row.tags.strip(",").split(",")) if row.tags else (),
     )
 
 

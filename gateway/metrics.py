@@ -148,7 +148,7 @@ class Metrics:
         self._tags = frozenset(tags)
         self._tagged = Counter(
             "switchhook_tagged_calls",
-            "Finished calls by the tags that they were handed over with",
+            "Finished calls by the tags that they were handed over or ended with",
             ("tag", "disposition"),
             registry=registry,
         )

@@ -46,11 +46,8 @@ class CallRecord:
     """Events in the middle of a very long timeline that were not kept."""
     resumed_from: str = ""
     """Id of the call whose hand-back token this one brought back; empty: none."""
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """What the call was filed under by those who handed it over, each once."""
-        return tuple(dict.fromkeys(tag for each in self.attempts for tag in each.tags))
+    tags: tuple[str, ...] = ()
+    """What the call was filed under by those who handed it over, or ended it, each once."""
 
     @property
     def duration(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -33,6 +33,8 @@ class HangupDecision:
 
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent on the BYE."""
+    tags: Sequence[str] = ()
+    """What the call is filed under."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
@@ -119,6 +119,8 @@ class FlowRun:
         self.handover: Handover | None = self.brought
         self.attempts: dict[str, Attempt] = {}
         """Those with a verdict, by id."""
+        self.tags: list[str] = []
+        """What the call was filed under by those who ended it without a person."""
         self.attempts_made = 0
         self.caller_left: Side | None = None
         """Who ended the caller's leg; None while it lives."""
@@ -241,6 +243,10 @@ class FlowRun:
     def record(self, attempt: Attempt) -> None:
         """Take an attempt's verdict."""
         self.attempts[attempt.id] = attempt
+
+    def file_under(self, tags: Iterable[str]) -> None:
+        """Keep tags for the call's record."""
+        self.tags += tags
 
     def undialled(self, method: Method, target: str, outcome: Outcome, reason: str) -> Attempt:
         """An attempt that `sip` never sees: its verdict, recorded and told the timeline."""

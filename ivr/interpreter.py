@@ -149,6 +149,7 @@ class Interpreter:
             handover=None if run.handover is run.brought else run.handover,
             attempts=tuple(sorted(run.attempts.values(), key=lambda each: int(each.id[1:]))),
             message=end.message,
+            tags=tuple(run.tags),
         )
 
     async def _walk(self) -> End:
@@ -287,7 +288,8 @@ class Interpreter:
                 self._decide_transfer(decision)
             case CancelTransfer():
                 self._decide_cancel()
-            case HangupDecision(headers=headers):
+            case HangupDecision(headers=headers, tags=tags):
+                self._run.file_under(tags)
                 self._run.emit(DecisionTaken("hangup"))
                 self._divert(End(EndReason.OPERATOR_HANGUP, headers))
             case PlayDecision(prompt=prompt):

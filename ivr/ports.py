@@ -7,7 +7,7 @@ in-memory twin of the tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -157,6 +157,8 @@ class BotHangup:
     """The bot ends the call."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    """What the call is filed under."""
 
 
 @dataclass(frozen=True, slots=True)

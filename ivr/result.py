@@ -42,3 +42,5 @@ class FlowResult:
     attempts: tuple[Attempt, ...]
     message: str = ""
     """What went wrong, where `end` is `failed`."""
+    tags: tuple[str, ...] = ()
+    """What it was filed under when it ended; transfers have tags of their own."""

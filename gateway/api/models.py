@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from config.context import Context
+from config.context import Context, Tags
 from config.flows import Prompt
 from config.headers import check_headers
 from config.strict import Name
@@ -75,10 +75,12 @@ class HangupBody(Body):
 
     headers: Headers = Field(default_factory=dict)
     """Sent on the BYE."""
+    tags: Tags = Field(default_factory=list)
+    """What the call is filed under."""
 
     def decision(self) -> Decision:
         """The same, for the flow."""
-        return HangupDecision(self.headers)
+        return HangupDecision(self.headers, tuple(self.tags))
 
 
 class PlayBody(Body):

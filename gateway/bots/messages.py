@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from config.context import Context
+from config.context import Context, Tags
 from config.headers import check_name, check_value
 from config.strict import Name
 from sip.outcome import HandoverErrorReason, HandoverStatus, Method, Outcome
@@ -242,6 +242,8 @@ class Hangup(_FromBot):
 
     type: Literal["hangup"]
     headers: Headers = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=list)
+    """What the call is filed under."""
 
 
 class Goto(_FromBot):

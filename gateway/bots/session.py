@@ -142,8 +142,8 @@ class Session:
             case messages.Transfer() as ask:
                 exit_ = BotTransfer(ask.target, ask.method, ask.headers, ask.context)
                 self._decide(exit_, StopReason.TRANSFER, "target")
-            case messages.Hangup(headers=headers):
-                self._leave(BotHangup(headers), StopReason.HANGUP)
+            case messages.Hangup(headers=headers, tags=tags):
+                self._leave(BotHangup(headers, tuple(tags)), StopReason.HANGUP)
             case messages.Goto(node=node):
                 self._decide(BotGoto(node), StopReason.FLOW, "node")
             case messages.SendDtmf(digits=digits):

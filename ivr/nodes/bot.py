@@ -34,7 +34,8 @@ async def enter(node: Bot, run: FlowRun) -> Step:
             return run.to(_transfer_node(chosen, node) or node.error)
         case BotGoto(node=name):
             return run.to(name)
-        case BotHangup(headers=headers):
+        case BotHangup(headers=headers, tags=tags):
+            run.file_under(tags)
             return End(EndReason.BOT_HANGUP, headers)
         case BotDone():
             return run.to(node.done) if node.done else End(EndReason.BOT_DONE)

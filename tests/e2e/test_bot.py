@@ -117,16 +117,19 @@ class TestPlayback:
 class TestCommands:
     """What the bot decides happens."""
 
-    async def test_hangup_carries_its_headers(
+    async def test_hangup_carries_its_headers_and_files_the_call(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
         talk = await call(world, caller, bot)
-        await talk.send("hangup", headers={"X-Result": "solved"})
+        await talk.send("hangup", headers={"X-Result": "solved"}, tags=["refund", "a,b"])
+        await talk.expect("error", field="tags.1")
+        await talk.send("hangup", headers={"X-Result": "solved"}, tags=["refund"])
         bye = await caller.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-Result") == "solved"
         assert (await talk.expect("stop"))["reason"] == "hangup"
         record = await api.record()
         assert (record["disposition"], record["end"]) == ("contained", "bot_hangup")
+        assert record["tags"] == ["refund"]
 
     async def test_digits_reach_the_caller(
         self, world: World, caller: Softphone, bot: ScriptedBot

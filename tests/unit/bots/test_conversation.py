@@ -321,6 +321,11 @@ class TestCommands:
                 "transfer",
             ),
             ({"type": "hangup", "headers": {"X-A": "1"}}, BotHangup({"X-A": "1"}), "hangup"),
+            (
+                {"type": "hangup", "tags": ["opening hours", "vip"]},
+                BotHangup(tags=("opening hours", "vip")),
+                "hangup",
+            ),
             ({"type": "goto", "node": "menu"}, BotGoto("menu"), "flow"),
         ],
     )

@@ -63,8 +63,7 @@ def test_calls_are_counted_by_the_tags_that_flows_name(
 ) -> None:
     """Whatever a bot or a caller comes up with is one label, `other`."""
     for tags in (("refund", "from-a-bot"), ("another", "third")):
-        attempts = (replace(ATTEMPT, tags=tags),)
-        metrics(timeline.stamp(CallFinished(finished_call(attempts=attempts))))
+        metrics(timeline.stamp(CallFinished(finished_call(tags=tags))))
     for tag, count in (("refund", 1), ("other", 2)):
         labels = {"tag": tag, "disposition": "failed"}
         assert value(metrics, "switchhook_tagged_calls_total", **labels) == count

@@ -7,7 +7,6 @@ import json
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ from gateway.errors import StoreError
 from gateway.records import CallRecord, FinishedCall
 from gateway.store import AmbiguousId, CallStore, Filter
 from ivr.disposition import Disposition
-from tests.unit.gateway.scene import ATTEMPT, DEADLINE, STARTED, finished_call
+from tests.unit.gateway.scene import DEADLINE, STARTED, finished_call
 
 
 @pytest.fixture
@@ -201,7 +200,7 @@ class TestReading:
 
     async def test_by_tag(self, store: CallStore) -> None:
         for number, tags in enumerate([("vip", "refund"), ("vip",), ("very_vip",), ()], 1):
-            store.put(finished_call(number, attempts=(replace(ATTEMPT, tags=tags),)))
+            store.put(finished_call(number, tags=tags))
         assert ids(await store.list(Filter(tag="vip"))) == [2, 1]
         assert ids(await store.list(Filter(tag="v_p"))) == []
         (record, *_) = await store.list(Filter(tag="refund"))

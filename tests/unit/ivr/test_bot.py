@@ -39,6 +39,11 @@ async def test_a_bot_is_told_where_it_is() -> None:
     assert start.variables == {}
 
 
+async def test_a_contained_call_is_filed_under_the_bots_tags() -> None:
+    result = await Scene(NODES, exits=[BotHangup(tags=("opening hours",))]).run()
+    assert result.tags == ("opening hours",)
+
+
 async def test_a_bot_hangs_up_with_headers() -> None:
     scene = Scene(NODES, exits=[BotHangup({"X-Reason": "done"})])
     result = await scene.run()

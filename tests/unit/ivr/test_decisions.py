@@ -64,9 +64,10 @@ async def at(scene: Scene, entry: str, *actions: Any) -> Any:
 
 async def test_hangup_releases_the_bot_and_sends_bye() -> None:
     scene = scene_of("talk")
-    decision = HangupDecision({"X-By": "operator"})
+    decision = HangupDecision({"X-By": "operator"}, ("fraud",))
     result = await at(scene, "bot listens", lambda: scene.interpreter.decide(decision))
     assert result.end is EndReason.OPERATOR_HANGUP
+    assert result.tags == ("fraud",)
     assert scene.journal[-3:] == [
         "bot concierge released",
         "bye X-By: operator",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 from ivr.events import (
     FlowEnded,
@@ -12,6 +13,7 @@ from ivr.events import (
     Playback,
     PromptEnded,
     PromptStarted,
+    ValueDropped,
 )
 from ivr.result import EndReason
 from sip.outcome import Side
@@ -185,3 +187,25 @@ async def test_a_fault_in_a_node_ends_the_call_as_failed() -> None:
     assert result.end is EndReason.FAILED
     assert result.message == "bye: OSError: no memory for the player"
     assert scene.journal[-2:] == ["bye", "ended by gateway"]
+
+
+TAGGED: dict[str, Any] = {
+    "type": "hangup",
+    "prompt": "Goodbye",
+    "tags": ["contained", "{{ call.trunk }}, faq", "{{ variables.topic }}"],
+}
+
+
+async def test_a_call_is_filed_under_the_tags_of_its_end() -> None:
+    scene = Scene({"bye": TAGGED})
+    result = await scene.run()
+    assert result.tags == ("contained", "carrier", "faq")
+    assert [lost.field for lost in scene.of(ValueDropped)] == ["tags"]
+
+
+async def test_who_does_not_hear_the_goodbye_out_is_filed_all_the_same() -> None:
+    scene = Scene({"bye": TAGGED})
+    scene.stage.on("play Goodbye", scene.call.hang_up)
+    result = await scene.run()
+    assert result.end is EndReason.CALLER_HANGUP
+    assert result.tags == ("contained", "carrier", "faq")
