@@ -19,6 +19,7 @@ from config.headers import check_pattern, check_value
 from config.hours import Hours
 from config.identity import Identity
 from config.limits import Rate, TrunkLimits
+from config.media import DEFAULT_CODECS, DEFAULT_PTIME, Codecs, JitterBuffer
 from config.numbers import Numbers
 from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
@@ -361,6 +362,13 @@ class Trunk(Strict):
     """What the peer's certificate must show."""
     srtp: Srtp = Srtp()
     """Whether audio is encrypted."""
+    codecs: Codecs = Field(default_factory=lambda: [*DEFAULT_CODECS])
+    """What it may speak: `PCMA`, `PCMU`, `G722`, `opus`. Our offers keep this order, except that
+    what the call's other side speaks comes first; our answers keep the order of the offer."""
+    ptime: int = Field(default=DEFAULT_PTIME, ge=10, le=60, multiple_of=10)
+    """Milliseconds of audio in a packet: asked of the peer, and sent where it asks for nothing."""
+    jitter_buffer: JitterBuffer = JitterBuffer()
+    """How long received audio waits for packets that are late."""
     numbers: Numbers = Numbers()
     """How it writes telephone numbers; here they are E.164."""
     allow: list[Annotated[str, AfterValidator(check_allow)]] | None = None

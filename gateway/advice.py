@@ -73,7 +73,7 @@ BY_CODE: dict[int, Advice] = {
     487: Advice("the call was taken back before it was answered", "Nothing: it was wanted."),
     488: Advice(
         "no codec or security in common",
-        "Let the target take PCMA or PCMU; compare SRTP on both sides of the trunk.",
+        "Compare the trunk's `codecs` with what the target takes, and SRTP on both sides.",
     ),
     489: Advice(
         "the peer does not know the event `refer`", "Reach this target by `invite`, not by REFER."
@@ -136,7 +136,7 @@ BY_OUTCOME: dict[Outcome, Advice] = {
     ),
     Outcome.MEDIA_INCOMPATIBLE: Advice(
         "no codec or security in common",
-        "Let the target take PCMA or PCMU; compare SRTP on both sides of the trunk.",
+        "Compare the trunk's `codecs` with what the target takes, and SRTP on both sides.",
     ),
     Outcome.ROUTING_LOOP: Advice(
         "the call came round to a proxy that had it before",

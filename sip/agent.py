@@ -24,6 +24,7 @@ from config.settings import Settings
 from config.targets import Target
 from config.uri import parse_proxy, parse_uri
 from sip.audio_watch import AudioWatch
+from sip.codecs import codec_row, spoken
 from sip.context.handover import named, with_context
 from sip.context.identity import ANONYMOUS, ANONYMOUS_FROM, Told
 from sip.context.received import Received, received
@@ -103,7 +104,7 @@ class SipAgent:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = Names(_aliases(settings))
-        self._engine = Engine(settings.sip, self._names, self._saw)
+        self._engine = Engine(settings.sip, spoken(settings.trunks), self._names, self._saw)
         self._accounts: dict[str, PjAccount] = {}
         self._legs: dict[str, Leg] = {}
         self._by_call_id: dict[str, Leg] = {}
@@ -227,13 +228,14 @@ class SipAgent:
         host = self.listening
         rtp = self._settings.sip.rtp
         accounts: dict[str, int] = {}
-        audio = []
+        audio, codecs = [], []
         for name, trunk in [(DIRECT, None), *self._settings.trunks.items()]:
             account = PjAccount(name, self._invited, self._registered)
             if trunk is not None and trunk.registration is not None:
                 self._registrations.begin(name, account, trunk.hops)
             account.create(account_configuration("switchhook", host, rtp, trunk))
             self._accounts[name] = account
+            codecs.append(codec_row(account.getId(), trunk))
             if trunk is not None:
                 accounts[name] = account.getId()
                 native.route_set_hops(accounts[name], routes(trunk))
@@ -249,6 +251,7 @@ class SipAgent:
         }
         self._gate = Gate(self._settings, accounts, known)
         native.rtp_replace([*self._gate.sources, *audio])
+        native.codecs_replace(codecs)
 
     def _registered(
         self, trunk: str, code: int, reason: str, expires: int, retry_after: int | None
@@ -530,7 +533,7 @@ class SipAgent:
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         parameters.opt.textCount = 0
-        native.call_prepare(account.getId())
+        native.call_prepare(account.getId(), "" if beside is None else beside.audio.codec)
         call, failure = PjCall(account, NO_CALL), ""
         try:
             call.makeCall(uri, parameters)

@@ -11,17 +11,17 @@ import asyncio
 import ctypes
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
+from config.media import Codec
 from config.settings import Listen, Sip, Transport
 from config.tls import OwnCertificate
 from sip.errors import BindError, EngineError, UnresolvedHost
 from sip.frame_pump import FramePump
-from sip.leg_audio import BRIDGE_RATE
 from sip.names import Names
 from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.players import Players
@@ -31,8 +31,21 @@ log = structlog.get_logger(__name__)
 # PJSIP's own timers have a resolution of 10 ms; polling more often would find nothing.
 TIMER_INTERVAL = 0.010
 
-# G.711 everywhere in telephony; what else the build knows stays off until it is asked for.
-CODECS = ("PCMA/8000", "PCMU/8000")
+# PJSIP's own names, without the number of channels.
+CODECS = {
+    Codec.PCMA: "PCMA/8000",
+    Codec.PCMU: "PCMU/8000",
+    Codec.G722: "G722/16000",
+    Codec.OPUS: "opus/48000",
+}
+
+# The bridge's rates. The narrow one would cut wide-band streams down to telephone bandwidth; at the
+# wide one, every G.711 stream is resampled.
+NARROW, WIDE = 8000, 16_000
+
+# PJSIP's least: Speex resamples at its quality 3, which is made for speech, in 6 us a frame. Stock
+# is its 10, in 60 us.
+RESAMPLING_QUALITY = 2
 
 # Ports on the bridge for each leg: the call, two players and a bot.
 PORTS_PER_LEG = 4
@@ -68,9 +81,14 @@ class Engine:
     """PJSIP's life from start to stop, and its place in the loop. One per process."""
 
     def __init__(
-        self, settings: Sip, names: Names, on_event: Callable[[NativeEvent], None]
+        self,
+        settings: Sip,
+        codecs: Collection[Codec],
+        names: Names,
+        on_event: Callable[[NativeEvent], None],
     ) -> None:
         self._settings = settings
+        self._codecs = codecs
         self._names = names
         self._on_event = on_event
         self._questions: set[asyncio.Task[None]] = set()
@@ -159,8 +177,9 @@ class Engine:
         config.uaConfig.maxCalls = self._settings.max_calls + SPARE_CALLS
         config.uaConfig.userAgent = self._settings.user_agent
         config.medConfig.threadCnt = 1
-        config.medConfig.clockRate = BRIDGE_RATE
-        config.medConfig.sndClockRate = BRIDGE_RATE
+        wide = any(codec.wideband for codec in self._codecs)
+        config.medConfig.clockRate = config.medConfig.sndClockRate = WIDE if wide else NARROW
+        config.medConfig.quality = RESAMPLING_QUALITY
         config.medConfig.audioFramePtime = 20
         config.medConfig.maxMediaPorts = self._settings.max_calls * PORTS_PER_LEG
         config.medConfig.noVad = True
@@ -188,10 +207,15 @@ class Engine:
         return listen.model_copy(update={"port": port})
 
     def _choose_codecs(self) -> None:
+        # All that some trunk speaks; sip/native/codecs.c decides what a trunk's SDP shows of them.
+        wanted = {CODECS[codec] for codec in self._codecs}
         for codec in self._endpoint.codecEnum2():
-            self._endpoint.codecSetPriority(codec.codecId, 0)
-        for priority, codec_id in enumerate(reversed(CODECS), start=1):
-            self._endpoint.codecSetPriority(codec_id, 128 + priority)
+            known = codec.codecId.rpartition("/")[0] in wanted
+            self._endpoint.codecSetPriority(codec.codecId, 128 if known else 0)
+        if Codec.OPUS in self._codecs:
+            opus = self._endpoint.getCodecOpusConfig()
+            opus.sample_rate, opus.channel_cnt = WIDE, 1  # the bridge has no more
+            self._endpoint.setCodecOpusConfig(opus)
 
     def _on_timer(self) -> None:
         self._timer = self._loop.call_later(TIMER_INTERVAL, self._on_timer)

@@ -50,7 +50,7 @@ class EngineFacts:
             found.append(f"the build has no TLS: {rebuild}")
         if _numbers(self.openssl.removeprefix("OpenSSL "))[:1] < (OLDEST_OPENSSL,):
             found.append(f"{self.openssl} gets no security fixes any more: update libssl")
-        missing = [name for name in CODECS if name not in self.codecs]
+        missing = [name for name in CODECS.values() if name not in self.codecs]
         found += [f"the build lacks the codec {name}: {rebuild}" for name in missing]
         return tuple(found)
 

@@ -577,6 +577,7 @@ class Leg:
             self.audio.detach()
             return
         self.audio.attach(slot)
+        self.audio.codec = codec.partition("/")[0]
         address, _, suite = remote.partition(" ")
         self.emit(MediaStarted(self.label, codec, address, suite))
         if held != self.held:

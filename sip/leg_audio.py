@@ -14,8 +14,8 @@ from sip.frame_pump import AudioPort, FramePump
 from sip.pjsip import native
 from sip.players import Player, Players
 
-# The bridge runs at the rate of G.711; a port at another rate is resampled by the bridge.
-BRIDGE_RATE = 8000
+# Prompts are stored at the rate of G.711; a bridge at another rate resamples them.
+PROMPT_RATE = 8000
 
 # The bridge's master port: with no sound device behind it, a source of silence. Connected to every
 # leg, so that RTP and its timestamps go on when nobody speaks; digits by RFC 4733 depend on them.
@@ -41,6 +41,8 @@ class LegAudio:
         self._pump = pump
         self.slot: int | None = None
         """The call's place on the bridge; None: no audio is negotiated."""
+        self.codec = ""
+        """Encoding name of what the peer was heard in last; empty: it never was."""
         self.hears: LegAudio | None = None
         self.heard_by: LegAudio | None = None
         self._playing: set[Player] = set()
@@ -188,7 +190,7 @@ class LegAudio:
             player.close()
 
     def _new_player(self) -> Player:
-        player = Player(self._players, BRIDGE_RATE)
+        player = Player(self._players, PROMPT_RATE)
         if self.slot is not None:
             native.connect(player.slot, self.slot)
         return player

@@ -104,6 +104,7 @@ static uint64_t end_seen_by[PJSUA_MAX_CALLS];
 void sh_call_choose_slot(void)
 {
     int count = (int)pjsua_var.ua_cfg.max_calls;
+    const pj_str_t any_codec = {"", 0};
 
     for (int i = 0; i < count; i++) {
         int id = (pjsua_var.next_call_id + i) % count;
@@ -111,6 +112,7 @@ void sh_call_choose_slot(void)
 
         if (!call->inv && !call->async_call.dlg && end_seen_by[id] <= sh_events_drained()) {
             pjsua_var.next_call_id = id;
+            sh_codecs_prefer(id, &any_codec);
             return;
         }
     }
@@ -256,8 +258,6 @@ void sh_call_hook_callbacks(void)
 
     cb->on_acc_send_request = NULL;
     cb->on_call_tsx_state = NULL;
-    cb->on_call_sdp_created = NULL;
-    cb->on_stream_precreate = NULL;
     cb->on_stream_created2 = NULL;
     cb->on_call_rx_offer = NULL;
     cb->on_call_rx_reinvite = NULL;

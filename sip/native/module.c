@@ -5,6 +5,8 @@
  */
 #include "native.h"
 
+#include <string.h>
+
 static PyObject *raise_status(pj_status_t status, const char *doing)
 {
     char text[PJ_ERR_MSG_SIZE];
@@ -91,6 +93,7 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     (void)self, (void)unused;
     pjsua_var.cp.max_capacity = KEPT_POOL_BYTES;
     sh_call_hook_callbacks();
+    sh_codecs_hook_callbacks();
     sh_rtp_hook();
     sh_tls_hook_callbacks();
     status = sh_gate_register(endpt);
@@ -340,16 +343,62 @@ static PyObject *tls_replace(PyObject *self, PyObject *args)
     return none_or_raise(status, "reading the TLS authorities");
 }
 
-static PyObject *call_prepare(PyObject *self, PyObject *account)
+static PyObject *call_prepare(PyObject *self, PyObject *args)
 {
+    Py_ssize_t length;
+    const char *codec;
+    pj_str_t name;
     int id;
 
     (void)self;
-    if (!as_int(account, &id))
+    if (!PyArg_ParseTuple(args, "is#", &id, &codec, &length))
         return NULL;
+    name = as_pj_str(codec, length);
     sh_call_choose_slot();
+    sh_codecs_prefer(pjsua_var.next_call_id, &name);
     sh_rtp_port_choose(id);
     Py_RETURN_NONE;
+}
+
+/* Names that are separated by spaces. */
+static int fill_codecs(PyObject *tuple, void *row)
+{
+    struct sh_codecs *codecs = row;
+    const char *names;
+
+    if (!PyArg_ParseTuple(tuple, "isIII", &codecs->account, &names, &codecs->ptime,
+                          &codecs->jitter_min, &codecs->jitter_max))
+        return 0;
+    while (*names) {
+        size_t length = strcspn(names, " ");
+
+        if (length >= SH_CODEC_NAME || codecs->count == SH_MAX_CODECS) {
+            PyErr_SetString(PyExc_ValueError, "too many codecs, or too long a name");
+            return 0;
+        }
+        memcpy(codecs->names[codecs->count++], names, length);
+        names += length;
+        names += *names == ' ';
+    }
+    return 1;
+}
+
+static PyObject *codecs_replace(PyObject *self, PyObject *list)
+{
+    struct sh_codecs *table;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "a list is due");
+        return NULL;
+    }
+    table = rows_of(list, sizeof *table, fill_codecs);
+    if (!table)
+        return NULL;
+    status = sh_codecs_replace(table, (unsigned)PyList_GET_SIZE(list));
+    PyMem_Free(table);
+    return none_or_raise(status, "replacing the trunks' codecs");
 }
 
 static int add_header(pj_pool_t *pool, pjsip_hdr *headers, PyObject *pair)
@@ -757,7 +806,10 @@ static PyMethodDef methods[] = {
     {"route_use_hop", route_use_hop, METH_VARARGS, "(account, hop), before a call or a REGISTER"},
     {"tls_replace", tls_replace, METH_VARARGS,
      "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
-    {"call_prepare", call_prepare, METH_O, "(account), before a call is made over it"},
+    {"codecs_replace", codecs_replace, METH_O,
+     "([(account, \"PCMA opus\", ptime, least and greatest delay in the jitter buffer: ms)])"},
+    {"call_prepare", call_prepare, METH_VARARGS,
+     "(account, codec): the slot, RTP port and first codec of the call that is made next"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
     {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
     {"refer_count", refer_count, METH_NOARGS, "REFERs that were not ended"},

@@ -17,6 +17,7 @@
  *   rtp_source.c  the rule by which they do
  *   rtp_ports.c   which RTP port the next call gets
  *   call.c        what happens to a call: state, audio, statistics
+ *   codecs.c      what a trunk's SDP shows, and its packet time and jitter buffer
  *   clock.c       the media clock: one thread, one eventfd for all legs
  *   frame_pump.c  caller audio to bots and back, in one batch per tick
  *   player.c      prompts and waiting sounds from shared memory
@@ -179,6 +180,19 @@ void sh_rtp_hook(void);
 pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
 PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
+
+/* codecs.c */
+#define SH_MAX_CODECS 8
+#define SH_CODEC_NAME 16
+struct sh_codecs {
+    pjsua_acc_id account;
+    unsigned ptime, jitter_min, jitter_max; /* ms */
+    unsigned count;
+    char names[SH_MAX_CODECS][SH_CODEC_NAME]; /* as in SDP, the preferred first */
+};
+pj_status_t sh_codecs_replace(const struct sh_codecs *list, unsigned count);
+void sh_codecs_prefer(pjsua_call_id call, const pj_str_t *name);
+void sh_codecs_hook_callbacks(void);
 
 /* refer.c */
 pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hdr *headers, int *id);

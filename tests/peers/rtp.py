@@ -16,7 +16,8 @@ import soundfile
 
 from sip.audio import Pcm
 
-PTIME = 0.02
+RATE = 8000
+
 FRAME = 160
 """Samples of 8 kHz in 20 ms, a byte each in PCMU (RFC 3551 section 4.5.14)."""
 
@@ -34,6 +35,7 @@ class RtpSocket:
         self._socket.setblocking(False)
         self._ssrc = ssrc
         self._sequence = 0
+        self._timestamp = 0
         self.address: tuple[str, int] = self._socket.getsockname()
         """Its own address and port."""
         self.received: list[bytes] = []
@@ -59,10 +61,17 @@ class RtpSocket:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
-    def send(self, payload: bytes, to: tuple[str, int], payload_type: int = PCMU) -> None:
-        """One packet with this payload."""
+    def send(
+        self,
+        payload: bytes,
+        to: tuple[str, int],
+        payload_type: int = PCMU,
+        samples: int = FRAME,
+    ) -> None:
+        """One packet with this payload, which stands for so many samples."""
         self._sequence += 1
-        timestamp = self._sequence * FRAME & 0xFFFFFFFF
+        self._timestamp += samples
+        timestamp = self._timestamp & 0xFFFFFFFF
         head = _HEADER.pack(0x80, payload_type, self._sequence & 0xFFFF, timestamp, self._ssrc)
         self.send_raw(head + payload, to)
 
@@ -71,14 +80,14 @@ class RtpSocket:
         with suppress(BlockingIOError):
             self._socket.sendto(packet, to)
 
-    async def say(self, pcm: Pcm, to: tuple[str, int]) -> None:
-        """Audio of 8 kHz in packets of 20 ms, in real time."""
+    async def say(self, pcm: Pcm, to: tuple[str, int], *, frame: int = FRAME) -> None:
+        """Audio of 8 kHz in real time, in packets of `frame` samples."""
         encoded = mulaw(np.frombuffer(pcm.samples, "<i2"))
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for start in range(0, len(encoded) - FRAME + 1, FRAME):
-            self.send(encoded[start : start + FRAME], to)
-            due += PTIME
+        for start in range(0, len(encoded) - frame + 1, frame):
+            self.send(encoded[start : start + frame], to, samples=frame)
+            due += frame / RATE
             await asyncio.sleep(due - loop.time())
 
     def _take(self) -> None:

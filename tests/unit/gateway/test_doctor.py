@@ -25,7 +25,7 @@ FIT = EngineFacts(
     polling="epoll",
     tls="OpenSSL",
     openssl="OpenSSL 3.0",
-    codecs=("PCMU/8000", "PCMA/8000"),
+    codecs=("PCMU/8000", "PCMA/8000", "G722/16000", "opus/48000"),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from config.media import DEFAULT_CODECS
 from config.settings import Sip
 from sip.engine import Engine
 from sip.names import Names
@@ -20,7 +21,7 @@ async def engine() -> AsyncIterator[Engine]:
             "max_calls": 8,
         }
     )
-    engine = Engine(settings, Names({}), lambda _: None)
+    engine = Engine(settings, DEFAULT_CODECS, Names({}), lambda _: None)
     engine.start()
     yield engine
     engine.stop()

@@ -1,0 +1,242 @@
+"""What is spoken with whom: codecs, packet times, digits, silence and jitter of each trunk.
+
+caller 127.0.0.2 ──▶ gateway ──▶ agent 127.0.0.3, trunks that speak everything
+caller 127.0.0.4 ──▶ gateway, a trunk that speaks PCMU in packets of 40 ms
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sip.softphone import commands
+from sip.softphone.driver import Softphone
+from sip.softphone.tones import tone, tone_name
+from tests.e2e.bot import ScriptedBot
+from tests.e2e.conftest import StartPeer, StartPhone
+from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.test_rtp_safety import heard_by, offer, spoken_to
+from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
+from tests.peers import network
+from tests.peers.rtp import RtpSocket
+from tests.peers.script import Caller
+
+SLOW = "127.0.0.4"
+
+COMFORT_NOISE = 13
+"""Its payload type (RFC 3389 section 4)."""
+
+CODECS = {"PCMU": "PCMU/8000", "PCMA": "PCMA/8000", "G722": "G722/16000", "opus": "opus/16000"}
+"""As events name them. Opus runs at the rate of our bridge."""
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway whose trunks speak more than G.711."""
+    trunks = {
+        "carrier": {"codecs": ["PCMA", "PCMU", "G722", "opus"]},
+        "pbx": {"codecs": ["opus", "G722", "PCMU"]},
+        "slow": {
+            "sources": [f"{SLOW}/32"],
+            "codecs": ["PCMU"],
+            "ptime": 40,
+            "jitter_buffer": {"fixed": 400},
+            "routes": [{"flow": "conversation"}],
+        },
+    }
+    world = World(tmp_path_factory.mktemp("gateway"), settings={"trunks": trunks})
+    world.write()
+    process = GatewayProcess(world)
+    process.start()
+    yield process
+    assert process.stop() == 0, process.log_tail()
+
+
+def speaks(*codecs: str) -> tuple[str, ...]:
+    """Options of a softphone."""
+    return ("--codecs", ",".join(codecs))
+
+
+async def talk(
+    world: World, start_phone: StartPhone, folder: Path, caller: str, agent: tuple[str, ...]
+) -> tuple[Softphone, Softphone]:
+    """A caller who speaks one codec has reached an agent who speaks several; both talk."""
+    phone = await start_phone(CARRIER, world.carrier_port, name="caller", options=speaks(caller))
+    pbx = await start_phone(PBX, world.pbx_port, name="pbx", options=speaks(*agent))
+    await pbx.send(commands.Policy(ring=0.1, tone=AGENT_TONE, record=folder / "pbx.wav"))
+    await phone.send(
+        commands.Dial(
+            call="a", to=world.number("200"), tone=CALLER_TONE, record=folder / "caller.wav"
+        )
+    )
+    await phone.expect("media", "a", state="active", codec=CODECS[caller])
+    await phone.expect("heard", "a", sound=tone_name(AGENT_TONE))
+    await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
+    return phone, pbx
+
+
+class TestTranscoding:
+    """Who speaks something else is understood; who speaks the same is not made to change."""
+
+    @pytest.mark.parametrize(
+        ("caller", "agent"),
+        [
+            ("PCMU", "G722"),
+            ("G722", "PCMU"),
+            ("PCMA", "PCMU"),
+            ("PCMU", "opus"),
+            ("opus", "PCMU"),
+            ("opus", "G722"),
+        ],
+    )
+    async def test_both_hear_the_others_tone(
+        self, world: World, start_phone: StartPhone, tmp_path: Path, caller: str, agent: str
+    ) -> None:
+        _, pbx = await talk(world, start_phone, tmp_path, caller, (agent,))
+        await pbx.expect("media", "in-1", state="active", codec=CODECS[agent])
+
+    @pytest.mark.parametrize(
+        ("caller", "spoken"),
+        [("PCMU", "PCMU"), ("G722", "G722"), ("PCMA", "opus")],
+    )
+    async def test_the_agent_is_offered_the_callers_codec_first_and_else_the_trunks_order(
+        self, world: World, start_phone: StartPhone, tmp_path: Path, caller: str, spoken: str
+    ) -> None:
+        """RFC 3264 section 5.1: formats stand in order of preference."""
+        every = ("PCMU", "PCMA", "G722", "opus")
+        _, pbx = await talk(world, start_phone, tmp_path, caller, every)
+        await pbx.expect("media", "in-1", state="active", codec=CODECS[spoken])
+
+    async def test_a_caller_who_speaks_nothing_of_the_trunks_gets_488(
+        self, world: World, peer: StartPeer
+    ) -> None:
+        sdp = (
+            offer(40000)
+            .replace("RTP/AVP 0 8 101", "RTP/AVP 8")
+            .replace("a=rtpmap:0 PCMU/8000\n", "")
+        )
+        script = Caller("speaks A-law").dials(sdp=sdp).is_refused(488)
+        async with await peer(script, address=SLOW, gateway=world.address, number="100"):
+            pass
+
+    async def test_the_order_of_the_callers_offer_is_kept(
+        self, world: World, start_phone: StartPhone, bot: ScriptedBot
+    ) -> None:
+        """RFC 3264 section 6.1."""
+        phone = await start_phone(CARRIER, name="caller", options=speaks("G722", "PCMU", "PCMA"))
+        await phone.send(commands.Dial(call="a", to=world.number("100")))
+        await bot.conversation()
+        await phone.expect("media", "a", state="active", codec=CODECS["G722"])
+
+
+class TestDigits:
+    """RFC 4733: telephone-event runs on the clock of the codec beside it."""
+
+    @pytest.mark.parametrize(("codec", "clock"), [("opus", 48000), ("G722", 8000), ("PCMU", 8000)])
+    async def test_reach_the_bot(
+        self,
+        world: World,
+        start_phone: StartPhone,
+        bot: ScriptedBot,
+        api: Api,
+        codec: str,
+        clock: int,
+    ) -> None:
+        phone = await start_phone(CARRIER, name="caller", options=speaks(codec))
+        await phone.send(commands.Dial(call="a", to=world.number("100"), tone=CALLER_TONE))
+        conversation = await bot.conversation()
+        await phone.expect("media", "a", state="active", codec=CODECS[codec])
+        await conversation.hears(CALLER_TONE)
+        await phone.send(commands.Dtmf(call="a", digits="15#"))
+        for digit in "15#":
+            await conversation.expect("dtmf", digit=digit)
+        await conversation.send("hangup")
+        await phone.expect("disconnected", "a")
+        assert f"telephone-event/{clock}" in str(await api.record())
+
+
+class TestPackets:
+    """RFC 8866 section 6.4: ptime is what a peer wants to receive."""
+
+    @pytest.mark.parametrize("milliseconds", [10, 20, 30, 60])
+    async def test_have_the_length_the_peer_asks_for_and_may_have_any_length_of_its_own(
+        self, world: World, peer: StartPeer, bot: ScriptedBot, milliseconds: int
+    ) -> None:
+        async with RtpSocket(CARRIER) as phone:
+            sdp = f"{offer(phone.port)}\na=ptime:{milliseconds}"
+            script = Caller("asks").dials(sdp=sdp).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                conversation = await bot.conversation()
+                gateway = await spoken_to(phone)
+                await conversation.say(tone(AGENT_TONE, 0.5))
+                pcm = tone(CALLER_TONE, 0.8)
+                await phone.say(pcm, gateway, frame=milliseconds * 8)
+                await conversation.hears(CALLER_TONE)
+                await conversation.send("hangup")
+        assert audio_lengths(phone) == {milliseconds * 8}
+
+    async def test_have_the_trunks_length_where_the_peer_asks_for_none(
+        self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
+    ) -> None:
+        async with RtpSocket(SLOW) as phone:
+            script = Caller("asks for nothing").dials(sdp=offer(phone.port)).is_answered()
+            async with await peer(
+                script.is_hung_up_on(), address=SLOW, gateway=world.address, number="100"
+            ):
+                conversation = await bot.conversation()
+                await spoken_to(phone)
+                await network.until(lambda: len(phone.received) > 10, "audio", within=5)
+                await conversation.send("hangup")
+        assert audio_lengths(phone) == {320}
+        assert "a=ptime:40" in str(await api.record())
+
+    async def test_wait_in_the_trunks_jitter_buffer(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        """Its 400 ms are full before the first sample is heard, and then nothing is missing."""
+        async with RtpSocket(SLOW) as phone:
+            script = Caller("begins").dials(sdp=offer(phone.port)).is_answered()
+            async with await peer(
+                script.is_hung_up_on(), address=SLOW, gateway=world.address, number="100"
+            ):
+                conversation = await bot.conversation()
+                gateway = await spoken_to(phone)
+                await phone.say(tone(CALLER_TONE, 0.3), gateway)
+                before = len(conversation.audio)
+                await network.until(
+                    lambda: len(conversation.audio) > before + conversation.rate, "0.5 s", within=5
+                )
+                assert heard_by(conversation).seconds_of(CALLER_TONE) == 0
+                await phone.say(tone(AGENT_TONE, 0.8), gateway)
+                await conversation.hears(CALLER_TONE, 0.25)
+                await conversation.hears(AGENT_TONE)
+                await conversation.send("hangup")
+
+    async def test_of_comfort_noise_are_harmless(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        """RFC 3389: a peer that falls silent sends one now and then, offered or not."""
+        async with RtpSocket(CARRIER) as phone:
+            sdp = offer(phone.port).replace("AVP 0 8 101", "AVP 0 8 13 101")
+            script = Caller("falls silent").dials(sdp=sdp).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                conversation = await bot.conversation()
+                gateway = await spoken_to(phone)
+                await phone.say(tone(CALLER_TONE, 0.6), gateway)
+                for _ in range(8):
+                    phone.send(b"\x40", gateway, COMFORT_NOISE, samples=800)
+                    await asyncio.sleep(0.1)
+                await phone.say(tone(AGENT_TONE, 0.6), gateway)
+                await conversation.hears(CALLER_TONE)
+                await conversation.hears(AGENT_TONE)
+                await conversation.send("hangup")
+
+
+def audio_lengths(phone: RtpSocket) -> set[int]:
+    """Of the payloads of PCMU that came: a byte a sample."""
+    packets = (each for each in phone.received if struct.unpack_from("!BB", each)[1] & 0x7F == 0)
+    return {len(each) - 12 for each in packets}
