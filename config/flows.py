@@ -184,7 +184,7 @@ class AgentTransfer(Strict):
     repeat_message: Seconds | None = Field(default=None, ge=5)
     """Seconds after which it is said again, as often as it takes; default: it is said once."""
     cancel_digit: Annotated[str, Field(pattern=r"^[0-9*#A-D]$")] | None = None
-    """The digit by which the caller takes the transfer back, until the target has answered."""
+    """The digit by which the caller takes the transfer back, until caller and target talk."""
     waiting: Waiting = Waiting.RINGBACK
     """What the caller hears until the target answers or fails."""
     answer_on_bridge: bool = False

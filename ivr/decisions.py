@@ -24,7 +24,8 @@ class TransferDecision:
 
 @dataclass(frozen=True, slots=True)
 class CancelTransfer:
-    """Take back a transfer that nobody has answered yet; the node's fallback says what follows."""
+    """Take back a transfer, until caller and target talk, or the caller has been handed over; the
+    node's fallback says what follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class RefusalReason(StrEnum):
     """A transfer to another target is running (HTTP 409)."""
     NO_TRANSFER = "no_transfer"
     TRANSFER_ACTIVE = "transfer_active"
-    """Caller and target are already talking."""
+    """Caller and target are already talking, or the caller has been handed over."""
     UNKNOWN_NODE = "unknown_node"
     CONTINUATION_FIXED = "continuation_fixed"
     """The transfer's node goes on below, whatever is set."""

@@ -70,6 +70,10 @@ class Chase(Protocol):
     def stop(self, why: Withdrawal) -> None:
         """Call off whoever is rung. Without effect once somebody has the caller."""
 
+    @property
+    def beyond_recall(self) -> bool:
+        """Whether the caller has been handed over by REFER or BYE: no message takes that back."""
+
     def line_free(self) -> None:
         """A leg is gone."""
 
@@ -235,6 +239,15 @@ class FlowRun:
         """Whether caller and target hear each other."""
         return self.handover is not None and self.handover.status is HandoverStatus.ACTIVE
 
+    @property
+    def beyond_recall(self) -> str | None:
+        """Why the transfer that is under way cannot be taken back any more; None: it can."""
+        if self.connected:
+            return "caller and target are already talking"
+        if self.chase is not None and self.chase.beyond_recall:
+            return "the caller has been handed over already"
+        return None
+
     def next_attempt(self) -> str:
         """An id for the next attempt: `t1`, `t2` …"""
         self.attempts_made += 1
@@ -263,7 +276,7 @@ class FlowRun:
             cut(self.reminder)
 
     def take_back(self, why: Withdrawal) -> None:
-        """Cancel the transfer that is under way, at whatever point before the target's answer."""
+        """Cancel the transfer that is under way; `beyond_recall` says whether it still can be."""
         if self.chase is not None:
             self.chase.stop(why)
         elif self.handing_over:
@@ -273,7 +286,7 @@ class FlowRun:
 
     def pressed(self, digit: str) -> None:
         """The caller pressed a digit."""
-        if digit == self.cancel_digit:
+        if digit == self.cancel_digit and self.beyond_recall is None:
             self.take_back(Withdrawal.BY_CALLER)
 
     def drop_handover(self) -> None:

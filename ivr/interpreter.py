@@ -356,8 +356,8 @@ class Interpreter:
         run = self._run
         if run.handover is None or not run.handing_over:
             self._refuse(RefusalReason.NO_TRANSFER, "no transfer is running")
-        if run.connected:
-            self._refuse(RefusalReason.TRANSFER_ACTIVE, "caller and target are already talking")
+        if (why := run.beyond_recall) is not None:
+            self._refuse(RefusalReason.TRANSFER_ACTIVE, why)
         run.take_back(Withdrawal.CANCELLED)
         run.emit(DecisionTaken("cancel_transfer", run.handover.target))
 

@@ -133,6 +133,10 @@ class TwinCall:
             self.stage.journal.append(f"ended by {by}")
             self._publish(LegEnded(self.label, 200, "", by, MediaQuality()))
 
+    def tells(self, event: Event) -> None:
+        """Something happens on the call."""
+        self._publish(event)
+
     def agent_leaves(self) -> None:
         """The agent hangs up."""
         self._agent_left.set()

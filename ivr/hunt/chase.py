@@ -27,7 +27,7 @@ from ivr.ports import CallEnded, TransferOrder
 from ivr.resumption import has_left
 from ivr.tasks import cut
 from sip.order import Withdrawal
-from sip.outcome import Attempt, Outcome
+from sip.outcome import Attempt, Method, Outcome
 
 NOT_FREE = "it may still be ringing, or asked not to be called yet"
 
@@ -97,7 +97,8 @@ class Chase:
             await asyncio.gather(*self._questions, return_exceptions=True)
 
     def stop(self, why: Withdrawal) -> None:
-        """Call off whoever is rung, or consulted. Without effect once somebody has the caller."""
+        """Call off whoever is rung, or consulted. Without effect once somebody has the caller: see
+        `beyond_recall`, and `FlowRun.connected`."""
         self._why = why
         for number in self._granted & self._transfers.keys():
             _, made = self._rung[number]
@@ -105,6 +106,19 @@ class Chase:
                 made.withdrawal.set_result(why)
         self._called_off = self._called_off or set(self._transfers)
         self._happened(Input.STOP, why=why)
+
+    @property
+    def beyond_recall(self) -> bool:
+        """Whether the caller has been handed over by REFER or BYE: no message takes that back."""
+        # A transfer without an order has not begun: it looks at its withdrawal first.
+        under_way = (self._rung[number] for number in self._transfers.keys() & self._orders.keys())
+        return any(
+            ring.method is Method.BYE or self._has_succeeded(made) for ring, made in under_way
+        )
+
+    def _has_succeeded(self, made: Try) -> bool:
+        attempt = self._run.attempts.get(made.attempt)
+        return attempt is not None and attempt.outcome.succeeded
 
     def caller_left(self) -> None:
         """Nobody new is rung; attempts under way notice it themselves."""

@@ -60,9 +60,10 @@ class HandingOver:
             attempt = await self._first()
             while (retry := self._retry(attempt)) is not None:
                 attempt = await self._again(retry)
+            # Before anything is waited for: from here on there is nothing to be taken back.
+            self._run.handover = Handover.of(attempt)
         finally:
             await self._waiting.end()
-        self._run.handover = Handover.of(attempt)
         return attempt
 
     async def _first(self) -> Attempt:
@@ -114,6 +115,8 @@ class HandingOver:
             if refused is not None:
                 return self._undialled(Outcome.METHOD_UNSUPPORTED, refused.message)
         closed = await run.availability.unavailable(name, whom)
+        if run.withdrawn is not None:
+            return None  # taken back meanwhile: that is what became of it
         return None if closed is None else self._undialled(Outcome.UNAVAILABLE, closed)
 
     def _how(self, target: Target) -> Method:

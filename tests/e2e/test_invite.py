@@ -56,6 +56,17 @@ FLOWS = {
         whisper="{{ context.summary }} It is order {{ context.information.order }}.",
         context={"summary": "{{ call.caller }} asks.", "information": {"order": "4711"}},
     ),
+    "628": _flow(
+        "told_at_length",
+        whisper="{{ context.summary }}",
+        context={"summary": " ".join(["The caller asks again for an offer."] * 8)},
+        cancel_digit="*",
+        fallback={
+            "cancelled": {"prompt": prompt("declined"), "end": True},
+            "default": {"end": True},
+        },
+    ),
+    "629": _flow("reminding", accepted_message=prompt(ACCEPT), repeat_message=5, timeout=20),
 }
 
 
@@ -289,6 +300,48 @@ class TestTheCallerWaits:
         await caller.expect("disconnected", "a", by="peer")
         await caller.expect("recorded", "a")
         assert listen(tmp_path / "caller.wav").seconds_of(AGENT_TONE) == 0
+
+
+class TestTheCallerStillWaits:
+    """From the order until caller and agent hear each other."""
+
+    @pytest.mark.parametrize("by", ["caller", "operator"])
+    async def test_an_agent_who_is_being_told_is_let_go_when_it_is_taken_back(
+        self, by: str, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
+    ) -> None:
+        await sales(pbx, tmp_path)
+        await dial(caller, world, "628", tmp_path)
+        await pbx.expect("heard", "in-1", sound=SOUND)
+        if by == "caller":
+            await caller.send(commands.Dtmf(call="a", digits="*"))
+        else:
+            call = await api.only_call()
+            assert (await api.decide(call["id"], "cancel_transfer")).status_code == 202
+        await pbx.expect("disconnected", "in-1", by="peer")
+        await caller.expect("heard", "a", sound=heard("declined"))
+        await caller.expect("disconnected", "a", by="peer")
+        attempt = await attempt_of(api)
+        reasons = {"caller": "cancelled by the caller", "operator": "cancelled"}
+        assert (attempt["outcome"], attempt["reason"]) == ("cancelled", reasons[by])
+        assert "joined" not in steps(attempt)
+        assert not caller.seen("heard", "a", sound=tone_name(AGENT_TONE))
+
+    async def test_the_accepted_message_is_said_again_between_the_ringing(
+        self, world: World, caller: Softphone, pbx: Softphone, tmp_path: Path
+    ) -> None:
+        await sales(pbx, tmp_path, answer=None)
+        await dial(caller, world, "629", tmp_path)
+        await pbx.expect("incoming", "in-1")
+        for sound in (heard(ACCEPT), RINGBACK, heard(ACCEPT), RINGBACK):
+            await caller.expect("heard", "a", sound=sound, within=8)
+        await pbx.send(commands.Answer(call="in-1"))
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+        await pbx.send(commands.HangUp(call="in-1"))
+        await caller.expect("disconnected", "a", by="peer")
+        await caller.expect("recorded", "a")
+        ear = listen(tmp_path / "caller.wav")
+        said = [span for span in ear.spans if span.sound == heard(ACCEPT)]
+        assert len(said) == 2, ear
 
 
 class TestTheAgentAnswersForTheCaller:

@@ -22,7 +22,8 @@ from ivr.disposition import Disposition, disposition
 from ivr.events import DecisionTaken, NodeLeft, Playback, PromptEnded
 from ivr.ports import BotHangup
 from ivr.result import EndReason
-from sip.outcome import Handover, HandoverStatus, Method, Outcome, Side
+from sip.events import DtmfReceived, TransferEnded
+from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 from tests.twin import Verdict
 from tests.unit.ivr.scene import Scene
 
@@ -369,6 +370,51 @@ async def test_an_agent_who_talks_is_not_cancelled() -> None:
 
     result = await at(scene, "joined billing", decide)
     assert result.end is EndReason.TRANSFERRED
+
+
+HANDED_OVER = {
+    "bye": ("bye mobile as t1", None),
+    # The verdict is in, and the peer is left a second to hang up first (RFC 3515 section 2.4.5).
+    "refer": (
+        "referred to mobile",
+        Attempt("t1", Method.REFER, "mobile", "", Outcome.CONNECTED, 200),
+    ),
+}
+
+
+@pytest.mark.parametrize("method", list(HANDED_OVER))
+async def test_a_caller_who_was_handed_over_is_not_taken_back(method: str) -> None:
+    """No message takes a BYE back, or a REFER that has succeeded: that is said."""
+    moment, verdict = HANDED_OVER[method]
+    node = {**NODES["announced"], "target": "mobile", "method": method, "cancel_digit": "*"}
+    scene = Scene({"announced": node, "sorry": NODES["sorry"], "talk": NODES["talk"]})
+
+    def decide() -> None:
+        if verdict is not None:
+            scene.call.tells(TransferEnded(verdict))
+        scene.call.tells(DtmfReceived("caller", "*", 0, "rtp"))
+        assert refused(scene, CancelTransfer()) is RefusalReason.TRANSFER_ACTIVE
+        assert not scene.call.orders[0].withdrawal.done()
+
+    result = await at(scene, moment, decide)
+    assert [each.outcome for each in result.attempts] == [Outcome.CONNECTED]
+
+
+async def test_taken_back_while_it_is_asked_who_is_there_one_transfer_is_cancelled() -> None:
+    """Closed, as it turns out: that is not what became of it. The next transfer is dialled."""
+    again = {"type": "agent_transfer", "target": "sales", "fallback": {"default": {"end": True}}}
+    nodes = {
+        "announced": {**NODES["announced"], "fallback": {"default": {"node": "again"}}},
+        "again": again,
+    }
+    scene = Scene(nodes)
+    scene.availability.closed["billing"] = "office hours"
+    cancel = CancelTransfer()
+    result = await at(scene, "is billing there", lambda: scene.interpreter.decide(cancel))
+    assert [attempt.outcome for attempt in result.attempts] == [
+        Outcome.CANCELLED,
+        Outcome.CONNECTED,
+    ]
 
 
 @pytest.mark.parametrize("entry", ["bye", "ended by gateway"])
