@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ SLOW = "127.0.0.4"
 
 COMFORT_NOISE = 13
 """Its payload type (RFC 3389 section 4)."""
+
+OPUS = """v=0
+o=peer 1 1 IN IP[local_ip_type] [local_ip]
+s=-
+c=IN IP[media_ip_type] [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 96 101
+a=rtpmap:96 opus/48000/2
+a=rtpmap:101 telephone-event/8000"""
+"""The offer of a peer that speaks nothing else."""
 
 CODECS = {"PCMU": "PCMU/8000", "PCMA": "PCMA/8000", "G722": "G722/16000", "opus": "opus/16000"}
 """As events name them. Opus runs at the rate of our bridge."""
@@ -162,12 +173,25 @@ class TestDigits:
 class TestPackets:
     """RFC 8866 section 6.4: ptime is what a peer wants to receive."""
 
-    @pytest.mark.parametrize("milliseconds", [10, 20, 30, 60])
+    @pytest.mark.parametrize(
+        ("wish", "milliseconds"),
+        [
+            ("ptime:10", 10),
+            ("ptime:20", 20),
+            ("ptime:30", 30),
+            ("ptime:60", 60),
+            ("ptime:2000", 60),
+            ("ptime:0", 20),
+            ("ptime:4294967295", 60),
+            ("ptime:soon", 20),
+            ("maxptime:10", 10),
+        ],
+    )
     async def test_have_the_length_the_peer_asks_for_and_may_have_any_length_of_its_own(
-        self, world: World, peer: StartPeer, bot: ScriptedBot, milliseconds: int
+        self, world: World, peer: StartPeer, bot: ScriptedBot, wish: str, milliseconds: int
     ) -> None:
         async with RtpSocket(CARRIER) as phone:
-            sdp = f"{offer(phone.port)}\na=ptime:{milliseconds}"
+            sdp = f"{offer(phone.port)}\na={wish}"
             script = Caller("asks").dials(sdp=sdp).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
@@ -178,6 +202,29 @@ class TestPackets:
                 await conversation.hears(CALLER_TONE)
                 await conversation.send("hangup")
         assert audio_lengths(phone) == {milliseconds * 8}
+
+    @pytest.mark.parametrize("milliseconds", [10, 20, 30, 40, 60])
+    async def test_of_opus_have_it_too_and_digits_may_keep_the_clock_of_8000(
+        self, world: World, peer: StartPeer, bot: ScriptedBot, milliseconds: int
+    ) -> None:
+        """RFC 7587 section 4.1: Opus counts 48 000 samples a second, whatever it carries. A peer
+        whose only telephone-event runs at 8000 beside it breaks RFC 4733, and is common."""
+        async with RtpSocket(CARRIER) as phone:
+            sdp = f"{OPUS.replace('[media_port]', str(phone.port))}\na=ptime:{milliseconds}"
+            script = Caller("asks").dials(sdp=sdp).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                conversation = await bot.conversation()
+                gateway = await spoken_to(phone)
+                await network.until(lambda: len(phone.received) > 10, "audio", within=5)
+                for duration in (160, 320, 480):
+                    phone.send(struct.pack("!BBH", 5, 10, duration), gateway, 101, samples=0)
+                for _ in range(3):
+                    phone.send(struct.pack("!BBH", 5, 0x8A, 640), gateway, 101, samples=0)
+                await conversation.expect("dtmf", digit="5")
+                await conversation.send("hangup")
+        stamps = [struct.unpack_from("!I", each, 4)[0] for each in phone.received]
+        steps = {after - before for before, after in pairwise(stamps)}
+        assert steps == {48 * milliseconds}
 
     async def test_have_the_trunks_length_where_the_peer_asks_for_none(
         self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
@@ -217,7 +264,7 @@ class TestPackets:
                 await conversation.send("hangup")
 
     async def test_of_comfort_noise_are_harmless(
-        self, world: World, peer: StartPeer, bot: ScriptedBot
+        self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
     ) -> None:
         """RFC 3389: a peer that falls silent sends one now and then, offered or not."""
         async with RtpSocket(CARRIER) as phone:
@@ -234,6 +281,8 @@ class TestPackets:
                 await conversation.hears(CALLER_TONE)
                 await conversation.hears(AGENT_TONE)
                 await conversation.send("hangup")
+        record = await api.record()
+        assert record["media"]["caller"]["rx_lost"] == 0
 
 
 def audio_lengths(phone: RtpSocket) -> set[int]:
