@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from config.call_recordings import Consent, RecordAction
 from config.context import MAX_ENTRIES, FlowContext
 from config.errors import InvalidValue
 from config.outcomes import check_fallback_key
@@ -256,7 +257,28 @@ class Hangup(Strict):
     """Words that the call is filed under; one that fills in as `a, b` is two."""
 
 
-Node = Annotated[Play | Bot | AgentTransfer | Lookup | Goto | Hangup, Field(discriminator="type")]
+class Record(Strict):
+    """Start, pause, resume or stop the recording of the call, or note the caller's consent."""
+
+    type: Literal["record"]
+    action: RecordAction | None = None
+    """What is done; where it cannot be done, the call goes on all the same."""
+    consent: Literal[Consent.GRANTED, Consent.DECLINED] | None = None
+    """What the caller has said; after `declined` no recording starts. Kept in the call's variable
+    `consent`, which a bot can set as well."""
+    next: Name
+    """The node after it."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.action is None and self.consent is None:
+            raise InvalidValue("does nothing", "Write `action: start`, or `consent: granted`")
+        return self
+
+
+Node = Annotated[
+    Play | Bot | AgentTransfer | Record | Lookup | Goto | Hangup, Field(discriminator="type")
+]
 
 
 class Flow(Strict):
@@ -266,6 +288,8 @@ class Flow(Strict):
     """The flow's name, by which trunks and `goto` nodes refer to it."""
     start: Name
     """The node where a call begins."""
+    record: bool = False
+    """Record calls from where they enter this flow; a `record` node says otherwise later."""
     transfer_node: Name | None = None
     """The `agent_transfer` node for transfers that an operator orders through the API."""
     entries: list[Name] = Field(default_factory=list)

@@ -17,6 +17,7 @@ from config.flows import (
     Play,
     Prompt,
     Prompts,
+    Record,
 )
 from config.templates import is_plain
 
@@ -32,7 +33,7 @@ def exits(node: Node) -> list[tuple[Location, str]]:
     """The nodes of the same flow that a node leads to, each with where in the node it stands."""
     ways: list[tuple[Location, str | None]]
     match node:
-        case Play():
+        case Play() | Record():
             ways = [(("next",), node.next)]
         case Bot():
             ways = [(("transfer", target), name) for target, name in node.transfer.items()]
@@ -63,7 +64,7 @@ def prompts(node: Node) -> Iterator[tuple[Location, Prompt]]:
             yield from _each(("max_talk_prompt",), node.max_talk_prompt)
             for key, fallback in node.fallback.items():
                 yield from _each(("fallback", key, "prompt"), fallback.prompt)
-        case Bot() | Lookup() | Goto():
+        case Bot() | Record() | Lookup() | Goto():
             pass
 
 
@@ -95,12 +96,12 @@ def reached_flows(entered: Iterable[str], flows: Mapping[str, Flow]) -> set[str]
 
 
 def circles(flows: Mapping[str, Flow]) -> Iterator[list[FlowNode]]:
-    """The circles of `goto` and `lookup` nodes: a call in one would never do anything again."""
+    """The circles of nodes that take no time: a call in one would never do anything again."""
     steps = {
         (name, node_name): _steps(name, node, flows)
         for name, flow in flows.items()
         for node_name, node in flow.nodes.items()
-        if isinstance(node, Goto | Lookup)
+        if isinstance(node, Goto | Lookup | Record)
     }
     order = list(steps)
     while True:
@@ -117,7 +118,7 @@ def circles(flows: Mapping[str, Flow]) -> Iterator[list[FlowNode]]:
         steps = {each: to for each, to in steps.items() if each != circle[0]}
 
 
-def _steps(flow: str, node: Goto | Lookup, flows: Mapping[str, Flow]) -> list[FlowNode]:
+def _steps(flow: str, node: Goto | Lookup | Record, flows: Mapping[str, Flow]) -> list[FlowNode]:
     steps = [(flow, name) for _, name in exits(node)]
     if isinstance(node, Goto) and node.flow is not None and node.flow in flows:
         steps.append((node.flow, flows[node.flow].start))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.allow import check_allow
+from config.call_recordings import Recordings
 from config.context_policy import ContextPolicy
 from config.errors import InvalidValue
 from config.groups import Group
@@ -536,6 +537,8 @@ class Settings(Strict):
     """The bots that flows can use, by name."""
     speech: Speech = Speech()
     """How text prompts are spoken."""
+    recordings: Recordings = Recordings()
+    """Where recordings of calls are written."""
     waiting: WaitingSounds = WaitingSounds()
     """What callers hear while they wait."""
     api: Api = Api()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from random import Random
 from typing import Protocol
 
 import structlog
 
+from config.call_recordings import Consent
 from config.configuration import Configuration
 from gateway.agent import CallerLeg
 from gateway.bots.port import BotConversations
@@ -21,7 +23,8 @@ from gateway.events import (
     CallStarted,
     ResumeRefused,
 )
-from gateway.records import CallRecord, FinishedCall, encode_events
+from gateway.recording.call_recordings import CallRecordings, Place
+from gateway.records import CallRecord, FinishedCall, Recording, encode_events
 from gateway.resumptions import Refused
 from gateway.timeline import CallEvent, Timeline
 from ivr.decisions import Decision, DecisionRefused, RefusalReason
@@ -89,10 +92,12 @@ class CallSession:
         *,
         availability: Availability,
         capabilities: TrunkCapabilities,
+        recordings: Place | None = None,
         bots: BotPort | None = None,
     ) -> None:
         """
         Args:
+            recordings: where they are written; None: nothing is recorded.
             bots: who talks to the caller instead of the bots of the configuration.
         """
         self.leg = leg
@@ -107,6 +112,9 @@ class CallSession:
         self._capabilities = capabilities
         self._publish = publish
         self._resumptions = resumptions
+        self._recordings = CallRecordings(
+            leg.id, leg.record, recordings, self.timeline.record, self.timeline.now
+        )
         self._resumed: Resumption | None = None
         self._bots = bots
         self._interpreter: Interpreter | None = None
@@ -158,7 +166,10 @@ class CallSession:
             result = _broken_off(self.timeline, EndReason.FAILED, message)
         finally:
             try:
-                await self._release()
+                try:
+                    await self._release()
+                finally:
+                    await self._recordings.finish()
             finally:
                 if result is None:  # cancelled before the flow's first step
                     result = _broken_off(self.timeline, EndReason.SHUTDOWN)
@@ -192,6 +203,7 @@ class CallSession:
             capabilities=self._capabilities,
             emit=self.timeline.record,
             rng=_CHANCE,
+            recording=self._recordings,
             resumptions=self._resumptions,
             resumed=self._resumed,
         )
@@ -248,6 +260,10 @@ class CallSession:
         except TimeoutError:
             log.error("leg does not end", seconds=RELEASE_LIMIT)
 
+    def _recordings_made(self) -> tuple[Recording, ...]:
+        consent = self._interpreter.consent if self._interpreter else Consent.UNKNOWN
+        return tuple(replace(each, consent=consent) for each in self._recordings.finished)
+
     def _finish(self, result: FlowResult) -> None:
         info = self.leg.info
         record = CallRecord(
@@ -270,6 +286,7 @@ class CallSession:
             events_dropped=self.timeline.dropped,
             resumed_from=self.resumed_from,
             tags=_tags(result),
+            recordings=self._recordings_made(),
         )
         finished = FinishedCall(record, encode_events(self.timeline.events))
         self._publish(self.timeline.stamp(CallFinished(finished)))

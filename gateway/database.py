@@ -32,13 +32,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.encoding import encode
 from gateway.errors import StoreError
-from gateway.records import CallRecord, FinishedCall
+from gateway.records import CallRecord, FinishedCall, Recording
 from ivr.disposition import Disposition
 from ivr.result import EndReason
 from sip.events import MediaQuality
 from sip.outcome import Attempt
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 BUSY_TIMEOUT_MS = 5000
 """How long SQLite waits for a lock that `switchhook calls` or a backup holds."""
@@ -69,6 +69,7 @@ calls = Table(
     Column("media", JSON, nullable=False),
     Column("events_dropped", Integer, nullable=False),
     Column("resumed_from", String(32), nullable=False),
+    Column("recordings", JSON, nullable=False),
     Column("events", LargeBinary, nullable=False),
     Index("calls_started", "started_ms"),
     Index(
@@ -112,6 +113,7 @@ availability = Table(
 FACTS = [column for column in calls.c if column.name != "events"]
 """What a listing reads: everything but the timeline."""
 _ATTEMPTS = TypeAdapter(tuple[Attempt, ...])
+_RECORDINGS = TypeAdapter(tuple[Recording, ...])
 _MEDIA = TypeAdapter(dict[str, MediaQuality])
 
 
@@ -193,6 +195,7 @@ def _row(call: FinishedCall) -> dict[str, object]:
         "media": record.media,
         "events_dropped": record.events_dropped,
         "resumed_from": record.resumed_from,
+        "recordings": record.recordings,
         "events": zlib.compress(call.events, EVENTS_LEVEL),
     }
 
@@ -224,6 +227,7 @@ def to_record(row: Row[Any]) -> CallRecord:
         events_dropped=row.events_dropped,
         resumed_from=row.resumed_from,
         tags=tuple(row.tags.strip(",").split(",")) if row.tags else (),
+        recordings=_RECORDINGS.validate_python(row.recordings),
     )
 
 

@@ -61,6 +61,59 @@ class CallFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingStarted(Event):
+    """The call is being recorded from here on."""
+
+    name: ClassVar[str] = "recording.started"
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPaused(Event):
+    """What is said from here on is left out."""
+
+    name: ClassVar[str] = "recording.paused"
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingResumed(Event):
+    """The recording goes on."""
+
+    name: ClassVar[str] = "recording.resumed"
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingDamaged(Event):
+    """The disk was too slow: silence stands for what was lost. Told once for a recording."""
+
+    name: ClassVar[str] = "recording.damaged"
+    file: str
+    lost_ms: int
+    """So far."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStopped(Event):
+    """The file is complete."""
+
+    name: ClassVar[str] = "recording.stopped"
+    file: str
+    duration_ms: int
+    lost_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFailed(Event):
+    """The recording is over, and its file is not complete. The call goes on."""
+
+    name: ClassVar[str] = "recording.failed"
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFinished(Event):
     """The call is over and this is what it leaves. Not part of its own timeline."""
 

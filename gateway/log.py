@@ -17,7 +17,14 @@ import structlog
 from pydantic_core import to_jsonable_python
 
 from gateway.encoding import encode
-from gateway.events import CallFailed, CallFinished, CallResumed, ResumeRefused
+from gateway.events import (
+    CallFailed,
+    CallFinished,
+    CallResumed,
+    RecordingDamaged,
+    RecordingFailed,
+    ResumeRefused,
+)
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent, iso
 from sip.events import AudioRefused, AudioSilent, SipMessage, TransferEnded
@@ -30,6 +37,8 @@ LEVELS: Mapping[str, int] = {
     ResumeRefused.name: logging.WARNING,
     AudioRefused.name: logging.WARNING,
     AudioSilent.name: logging.WARNING,
+    RecordingDamaged.name: logging.WARNING,
+    RecordingFailed.name: logging.WARNING,
 }
 """Every other event is logged at DEBUG: the record keeps it anyway."""
 

@@ -21,7 +21,15 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.events import CallFinished, CallResumed, CallStarted, ResumeRefused
+from gateway.events import (
+    CallFinished,
+    CallResumed,
+    CallStarted,
+    RecordingFailed,
+    RecordingStarted,
+    RecordingStopped,
+    ResumeRefused,
+)
 from gateway.store import CallStore
 from gateway.timeline import CallEvent
 from sip.events import LegAnswered, TransferEnded
@@ -165,6 +173,15 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self._recording = Gauge(
+            "switchhook_recordings_active", "Recordings being written", registry=registry
+        )
+        self._recordings = Counter(
+            "switchhook_recordings",
+            "Recordings that are over: `written`, `damaged` (audio was lost) or `failed`",
+            ("result",),
+            registry=registry,
+        )
         setup = Histogram(
             "switchhook_setup_seconds",
             "From INVITE to 2xx, by the direction of the leg",
@@ -194,6 +211,11 @@ class Metrics:
             LegAnswered.name: self._leg_answered,
             TransferEnded.name: self._transfer_ended,
             CallResumed.name: lambda _: self._resumes.labels("resumed").inc(),
+            RecordingStarted.name: lambda _: self._recording.inc(),
+            RecordingStopped.name: lambda event: self._recording_over(
+                "damaged" if event.lost_ms else "written"
+            ),
+            RecordingFailed.name: lambda _: self._recording_over("failed"),
             ResumeRefused.name: lambda event: self._resumes.labels(event.reason).inc(),
         }
 
@@ -213,6 +235,10 @@ class Metrics:
         if record.attempts:
             for tag in {each if each in self._tags else OTHER_TAG for each in record.tags}:
                 self._tagged.labels(tag, record.disposition.value).inc()
+
+    def _recording_over(self, result: str) -> None:
+        self._recording.dec()
+        self._recordings.labels(result).inc()
 
     def _leg_answered(self, event: LegAnswered) -> None:
         setup = self._setup_inbound if event.leg == CALLER_LEG else self._setup_outbound

@@ -7,12 +7,45 @@ from dataclasses import dataclass
 
 import orjson
 
+from config.call_recordings import Consent
 from gateway.encoding import encode
 from gateway.timeline import CallEvent, flat
 from ivr.disposition import Disposition
 from ivr.result import EndReason
 from sip.events import MediaQuality
 from sip.outcome import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Time that a recording leaves out."""
+
+    from_ms: int
+    """In the call, since its INVITE."""
+    until_ms: int
+    file_ms: int
+    """Where in the file the time is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording of a call."""
+
+    file: str
+    """In the folder of the recordings: `2026-08-01/9f3c0a7be21d4458-1.wav`."""
+    format: str
+    """`wav` or `opus`: stereo, left what the caller said, right what it heard."""
+    began_ms: int
+    """In the call, since its INVITE."""
+    duration_ms: int
+    """Without the pauses."""
+    pauses: tuple[Pause, ...] = ()
+    lost_ms: int = 0
+    """Silence in it that stands for audio which the disk did not take in time."""
+    failed: str = ""
+    """Why the file is not complete; empty: it is."""
+    consent: Consent = Consent.UNKNOWN
+    """What the caller had said to it by the end of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +81,8 @@ class CallRecord:
     """Id of the call whose hand-back token this one brought back; empty: none."""
     tags: tuple[str, ...] = ()
     """What the call was filed under by those who handed it over, or ended it, each once."""
+    recordings: tuple[Recording, ...] = ()
+    """Those that were begun, in order."""
 
     @property
     def duration(self) -> float:

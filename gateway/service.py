@@ -39,6 +39,7 @@ from gateway.expiry import expiries, expiring
 from gateway.log import EventLog, logged
 from gateway.memory import Memory
 from gateway.metrics import Metrics
+from gateway.recording.call_recordings import Place
 from gateway.resumptions import ResumptionStore
 from gateway.store import CallStore
 from gateway.timeline import CallEvent
@@ -86,6 +87,9 @@ class Gateway:
         self.availability = Availability(settings, self.memory)
         self.capabilities = TrunkCapabilities(settings.trunks, self.memory)
         self.metrics = Metrics(agent.counters, self.store, named_tags(configuration.flows))
+        self._recordings = Place(
+            settings.recordings.folder or settings.data / "recordings", settings.recordings.format
+        )
         self._bus = EventBus()
         self._bus.subscribe(EventLog(), logged(log_level))
         self._bus.subscribe(self.metrics, self.metrics.counted)
@@ -195,6 +199,7 @@ class Gateway:
         log.info("gateway stopping", calls=len(self._sessions))
         await self._agent.stop()
         await self._see_sessions_off()
+        await self._recordings.writer.close()
         await self._resumptions.close()
         await self.availability.close()
         await self.memory.close()
@@ -215,6 +220,7 @@ class Gateway:
                 self._resumptions,
                 availability=self.availability,
                 capabilities=self.capabilities,
+                recordings=self._recordings,
             )
             self._calls[leg.id] = session
             task = asyncio.create_task(session.run(), name=f"call {leg.id}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from config.call_recordings import Consent, RecordAction
 from config.context import NO_CONTEXT, Context
 from config.flows import Prompt
 from sip.outcome import Method
@@ -59,8 +60,22 @@ class ContinueAt:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordDecision:
+    """Start, pause, resume or stop the recording, or note the caller's consent to it."""
+
+    action: RecordAction | None = None
+    consent: Consent | None = None
+
+
 Decision = (
-    TransferDecision | CancelTransfer | HangupDecision | PlayDecision | GotoDecision | ContinueAt
+    TransferDecision
+    | CancelTransfer
+    | HangupDecision
+    | PlayDecision
+    | GotoDecision
+    | ContinueAt
+    | RecordDecision
 )
 
 
@@ -87,6 +102,8 @@ class RefusalReason(StrEnum):
     UNPLAYABLE = "unplayable"
     ANNOUNCING = "announcing"
     """The operator's last prompt is still being played."""
+    RECORDING = "recording"
+    """The recording is not in a state for it, or the caller has declined."""
 
 
 class DecisionRefused(Exception):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from config.call_recordings import RecordAction
 from ivr.result import EndReason
 from sip.events import Event
 from sip.outcome import Outcome
@@ -140,6 +141,15 @@ class ResumeOffered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingRefused(Event):
+    """The flow asks for something that cannot be done with the recording; the call goes on."""
+
+    name: ClassVar[str] = "recording.refused"
+    action: RecordAction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ValueDropped(Event):
     """A value that the flow's author wrote could not be sent, on the BYE of a `hangup` node. Those
     of a transfer are in its attempt."""
@@ -170,6 +180,6 @@ class DecisionTaken(Event):
 
     name: ClassVar[str] = "decision.taken"
     action: str
-    """`transfer`, `cancel_transfer`, `hangup`, `play`, `goto` or `continue_at`."""
+    """`transfer`, `cancel_transfer`, `hangup`, `play`, `goto`, `continue_at` or `recording`."""
     detail: str = ""
-    """The target, the prompt or the node."""
+    """The target, the prompt, the node or what is done with the recording."""

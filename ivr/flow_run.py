@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from config.call_recordings import CONSENT_VARIABLE, Consent, RecordAction
 from config.flows import FilePrompt, Flow, Prompt, Prompts, TextPrompt, Waiting
 from ivr.context import Filling, facts
 from ivr.events import Playback, PromptEnded, PromptStarted
@@ -19,6 +20,7 @@ from ivr.ports import (
     BotPort,
     CallerCall,
     PromptSource,
+    Recording,
     TrunkCapabilities,
 )
 from ivr.prompts.errors import PromptError
@@ -94,6 +96,7 @@ class FlowRun:
         capabilities: TrunkCapabilities,
         emit: Callable[[Event], None],
         rng: Random,
+        recording: Recording,
         resumptions: Resumptions,
         resumed: Resumption | None,
     ) -> None:
@@ -107,6 +110,7 @@ class FlowRun:
         self.emit = emit
         self.rng = rng
         self.start = start
+        self.recording = recording
         self.resumptions = resumptions
         self.place = Place(start, resumed.node if resumed else flows[start].start)
         self.path: list[str] = []
@@ -179,6 +183,28 @@ class FlowRun:
         if not self.answered.is_set():
             await self.call.answer()
             self.answered.set()
+
+    # Recording
+
+    @property
+    def consent(self) -> Consent:
+        """Whether the caller agrees to be recorded, as far as somebody has said so."""
+        said = self.variables.get(CONSENT_VARIABLE, "")
+        return Consent(said) if said in tuple(Consent) else Consent.UNKNOWN
+
+    def record_call(self, action: RecordAction | None, consent: Consent | None = None) -> str:
+        """Note the caller's consent, and do something with the recording.
+
+        Returns:
+            Why that cannot be done; empty: it is done.
+        """
+        if consent is not None:
+            self.variables[CONSENT_VARIABLE] = consent.value
+        if action is None:
+            return ""
+        if action is RecordAction.START and self.consent is Consent.DECLINED:
+            return "the caller has declined to be recorded"
+        return self.recording.act(action) or ""
 
     # Prompts
 

@@ -19,7 +19,8 @@ from typing import Never
 
 import structlog
 
-from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Prompt
+from config.call_recordings import Consent, RecordAction
+from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Prompt, Record
 from ivr.decisions import (
     CancelTransfer,
     ContinueAt,
@@ -28,18 +29,27 @@ from ivr.decisions import (
     GotoDecision,
     HangupDecision,
     PlayDecision,
+    RecordDecision,
     RefusalReason,
     TransferDecision,
 )
-from ivr.events import DecisionTaken, FlowEnded, FlowStarted, NodeEntered, NodeLeft
+from ivr.events import (
+    DecisionTaken,
+    FlowEnded,
+    FlowStarted,
+    NodeEntered,
+    NodeLeft,
+    RecordingRefused,
+)
 from ivr.flow_run import End, FlowRun, Place, Step, prompt_label
-from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play
+from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play, record
 from ivr.ports import (
     Availability,
     BotPort,
     CallEnded,
     CallerCall,
     PromptSource,
+    Recording,
     TrunkCapabilities,
 )
 from ivr.prompts.errors import PromptError
@@ -84,6 +94,7 @@ class Interpreter:
         capabilities: TrunkCapabilities,
         emit: Callable[[Event], None],
         rng: Random,
+        recording: Recording,
         resumptions: Resumptions,
         resumed: Resumption | None = None,
     ) -> None:
@@ -103,6 +114,7 @@ class Interpreter:
             capabilities=capabilities,
             emit=emit,
             rng=rng,
+            recording=recording,
             resumptions=resumptions,
             resumed=resumed,
         )
@@ -111,6 +123,8 @@ class Interpreter:
         self._diversion: Step | None = None
         """Where a decision sends the call, until the current node has let go of it."""
         self._operator_prompt: asyncio.Task[None] | None = None
+        self._recorded_for = ""
+        """The flow whose `record` was last heeded."""
         self._stopped = False
         """The task that runs the flow was cancelled."""
         self._over = False
@@ -124,6 +138,11 @@ class Interpreter:
     def handover(self) -> Handover | None:
         """The call's last transfer: ringing or active while it runs, and what it came to."""
         return self._run.handover
+
+    @property
+    def consent(self) -> Consent:
+        """Whether the caller agrees to be recorded."""
+        return self._run.consent
 
     async def run(self) -> FlowResult:
         """Run the flow to its end and end the caller's leg. Call it once.
@@ -169,6 +188,9 @@ class Interpreter:
         """Let a node do its work; return where the call goes, whoever decided that."""
         run = self._run
         run.place = place
+        if place.flow != self._recorded_for:
+            self._recorded_for = place.flow
+            self._record_flow()
         run.path.append(run.label(place))
         node = run.flow.nodes[place.node]
         self._work = work = asyncio.create_task(self._enter(node))
@@ -185,9 +207,16 @@ class Interpreter:
             run.emit(NodeLeft(place.flow, place.node, run.label(step)))
         return step
 
+    def _record_flow(self) -> None:
+        run = self._run
+        if run.flow.record and not run.recording.active:
+            refusal = run.record_call(RecordAction.START)
+            if refusal:
+                run.emit(RecordingRefused(RecordAction.START, refusal))
+
     async def _enter(self, node: Node) -> Step:
         run = self._run
-        if not isinstance(node, AgentTransfer | Lookup | Goto):
+        if not isinstance(node, AgentTransfer | Record | Lookup | Goto):
             await run.answer()  # a transfer may let the target answer first, and the rest is silent
         match node:
             case Play():
@@ -196,6 +225,8 @@ class Interpreter:
                 return await bot.enter(node, run)
             case AgentTransfer():
                 return await agent_transfer.enter(node, run)
+            case Record():
+                return record.enter(node, run)
             case Lookup():
                 return lookup.enter(node, run)
             case Goto():
@@ -300,6 +331,8 @@ class Interpreter:
                 self._divert(self._run.to(node))
             case ContinueAt(node=node):
                 self._decide_continuation(node)
+            case RecordDecision(action=action, consent=consent):
+                self._decide_recording(action, consent)
 
     def _divert(self, step: Step) -> None:
         """Send the call elsewhere as soon as the current node has let go of it."""
@@ -343,6 +376,14 @@ class Interpreter:
                 self._refuse(RefusalReason.CONTINUATION_FIXED, message)
         run.emit(DecisionTaken("continue_at", node))
         run.continue_at = run.to(node)
+
+    def _decide_recording(self, action: RecordAction | None, consent: Consent | None) -> None:
+        run = self._run
+        refusal = run.record_call(action, consent)
+        if refusal:
+            self._refuse(RefusalReason.RECORDING, refusal)
+        said = [each for each in (action, consent and f"consent {consent}") if each]
+        run.emit(DecisionTaken("recording", ", ".join(said)))
 
     def _check_node(self, node: str) -> None:
         flow = self._run.flow

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from config.call_recordings import RecordAction
 from config.context import NO_CONTEXT, Context
 from config.flows import Prompt, Waiting
 from config.groups import Group
@@ -37,6 +38,7 @@ __all__ = [
     "CallFacts",
     "CallerCall",
     "PromptSource",
+    "Recording",
     "TransferOrder",
     "TrunkCapabilities",
 ]
@@ -199,6 +201,17 @@ class BotPort(Protocol):
         that refuses, the bot is sent the refusal as an error and the conversation goes on: a bad
         command never costs the call.
         """
+
+
+class Recording(Protocol):
+    """Records this call to files. Whatever becomes of that, the call goes on."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a recording runs, paused or not."""
+
+    def act(self, action: RecordAction) -> str | None:
+        """Do it at once. Returns why that cannot be; None: done, or it was so already."""
 
 
 class Availability(Protocol):

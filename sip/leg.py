@@ -45,6 +45,7 @@ from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
 from sip.pj_call import PjCall, call_parameters, digit_parameters
 from sip.pjsip import EventKind, NativeEvent, native, pj
+from sip.recorder import Recorder
 from sip.wire import Wire
 
 log = structlog.get_logger(__name__)
@@ -400,6 +401,11 @@ class Leg:
         """Connect a bot at 8000, 16000 or 24000 Hz. Raises CallEnded."""
         self._here()
         return self.audio.open_port(rate)
+
+    def record(self) -> Recorder:
+        """Keep what is said and heard here, one recorder at once. Raises CallEnded, MediaError."""
+        self._here()
+        return self.audio.record()
 
     async def send_dtmf(self, digits: str) -> None:
         """Send digits by RFC 4733. Raises CallEnded."""

@@ -13,6 +13,7 @@ from sip.audio import Pcm
 from sip.frame_pump import AudioPort, FramePump
 from sip.pjsip import native
 from sip.players import Player, Players
+from sip.recorder import Recorder
 
 # Prompts are stored at the rate of G.711; a bridge at another rate resamples them.
 PROMPT_RATE = 8000
@@ -53,6 +54,7 @@ class LegAudio:
         self._looping = False
         self._hushed = False
         self._ports: list[AudioPort] = []
+        self._recorder: Recorder | None = None
 
     def attach(self, slot: int) -> None:
         """The call's audio stands at this slot from now on."""
@@ -60,10 +62,8 @@ class LegAudio:
         for source in (SILENCE_SLOT, *self._source_slots()):
             native.connect(source, slot)
         native.connect(slot, SILENCE_SLOT)
-        for port in self._ports:
-            native.connect(slot, port.slot)
-        if self.heard_by is not None and self.heard_by.slot is not None:
-            native.connect(slot, self.heard_by.slot)
+        for sink in self._sink_slots():
+            native.connect(slot, sink)
 
     def detach(self) -> None:
         """The call has no audio any more; PJSIP has taken its slot off the bridge."""
@@ -79,13 +79,10 @@ class LegAudio:
         slot, self.slot = self.slot, None
         if slot is None:
             return None
-        sinks = [port.slot for port in self._ports]
-        if self.heard_by is not None and self.heard_by.slot is not None:
-            sinks.append(self.heard_by.slot)
         with suppress(OSError):  # what stands at the other end is leaving the bridge already
             for source in self._source_slots():
                 native.disconnect(source, slot)
-            for sink in sinks:
+            for sink in self._sink_slots():
                 native.disconnect(slot, sink)
         return slot
 
@@ -144,16 +141,26 @@ class LegAudio:
         port = self._pump.open(rate)
         self._ports.append(port)
         port.on_close = lambda: self._ports.remove(port)
+        self._feed(port.slot)
         if self.slot is not None:
-            native.connect(port.slot, self.slot)
             native.connect(self.slot, port.slot)
         return port
+
+    def record(self) -> Recorder:
+        """Keep what this leg says and what it hears, until the recorder or the leg leaves."""
+        recorder = self._recorder = Recorder()
+        recorder.on_leave = self._forget_recorder
+        if self.slot is not None:
+            native.connect(self.slot, recorder.left)
+        for source in self._source_slots():
+            native.connect(source, recorder.right)
+        return recorder
 
     def hear(self, other: LegAudio) -> None:
         """Let this leg hear the other one."""
         self.hears, other.heard_by = other, self
-        if self.slot is not None and other.slot is not None:
-            native.connect(other.slot, self.slot)
+        if other.slot is not None:
+            self._feed(other.slot)
 
     def unhear(self) -> None:
         """Undo `hear`."""
@@ -161,9 +168,10 @@ class LegAudio:
         if other is None:
             return
         other.heard_by = None
-        if self.slot is not None and other.slot is not None:
-            with suppress(OSError):  # one of the two is leaving the bridge already
-                native.disconnect(other.slot, self.slot)
+        if other.slot is not None:
+            for sink in self.heard_at():
+                with suppress(OSError):  # one of the two is leaving the bridge already
+                    native.disconnect(other.slot, sink)
 
     def join(self, other: LegAudio) -> None:
         """Let both legs hear each other."""
@@ -181,6 +189,8 @@ class LegAudio:
         self.part()
         for port in list(self._ports):
             port.close()
+        if self._recorder is not None:
+            self._recorder.leave()
         players = self._players_on_bridge()
         self._playing.clear()
         self._idle.clear()
@@ -191,9 +201,27 @@ class LegAudio:
 
     def _new_player(self) -> Player:
         player = Player(self._players, PROMPT_RATE)
-        if self.slot is not None:
-            native.connect(player.slot, self.slot)
+        self._feed(player.slot)
         return player
+
+    def _feed(self, source: int) -> None:
+        for sink in self.heard_at():
+            native.connect(source, sink)
+
+    def heard_at(self) -> list[int]:
+        """Where what this leg hears goes."""
+        sinks = [] if self.slot is None else [self.slot]
+        return sinks if self._recorder is None else [*sinks, self._recorder.right]
+
+    def _sink_slots(self) -> list[int]:
+        """Where what this leg says goes."""
+        sinks = [port.slot for port in self._ports]
+        if self._recorder is not None:
+            sinks.append(self._recorder.left)
+        return sinks if self.heard_by is None else [*sinks, *self.heard_by.heard_at()]
+
+    def _forget_recorder(self) -> None:
+        self._recorder = None
 
     def _source_slots(self) -> list[int]:
         sources = [player.slot for player in self._players_on_bridge()]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.call_recordings import RecordAction
 from config.flows import FilePrompt, Prompt, Waiting
 from config.groups import Group
 from config.targets import Target
@@ -361,6 +362,22 @@ class TwinCapabilities:
     def showed_refer(self, trunk: str, *, takes: bool, code: int | None) -> None:
         self.known[trunk] = takes
         self.shown.append((trunk, takes, code))
+
+
+class TwinRecording:
+    """`ivr.ports.Recording` without files."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.active = False
+        self.refusal: str | None = None
+        """Why nothing can be done."""
+
+    def act(self, action: RecordAction) -> str | None:
+        if self.refusal is None:
+            self.stage.journal.append(f"recording {action}")
+            self.active = action is not RecordAction.STOP
+        return self.refusal
 
 
 class TwinPrompts:

@@ -25,6 +25,7 @@ from gateway.api.models import (
     HangupBody,
     LiveCall,
     PlayBody,
+    RecordingBody,
     TransferBody,
     ended_call,
     live_call,
@@ -181,6 +182,13 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
         call_id: str, body: Annotated[ContinueAtBody, Body(examples=[{"node": "survey"}])]
     ) -> LiveCall:
         """Say where the flow goes on once the agent has left, instead of below the transfer."""
+        return await decide(call_id, body.decision())
+
+    @calls.post("/{call_id}/recording", status_code=202, dependencies=control, responses=_DECIDE)
+    async def recording(
+        call_id: str, body: Annotated[RecordingBody, Body(examples=[{"action": "pause"}])]
+    ) -> LiveCall:
+        """Start, pause, resume or stop the recording, or note the caller's consent to it."""
         return await decide(call_id, body.decision())
 
     return calls

@@ -41,6 +41,7 @@ ENDED_CALL: JsonDict = _FACTS | {
     "resumed_by": [],
     "media": {},
     "events_dropped": 0,
+    "recordings": [],
 }
 TIMELINE: list[JsonValue] = [
     {

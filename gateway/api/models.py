@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from config.call_recordings import Consent, RecordAction
 from config.context import Context, Tags
 from config.flows import Prompt
 from config.headers import check_headers
 from config.strict import Name
 from gateway.api.examples import ENDED_CALL, LIVE_CALL, TIMELINE
 from gateway.call import CallSession, CallState
-from gateway.records import CallRecord
+from gateway.records import CallRecord, Recording
 from ivr.decisions import (
     CancelTransfer,
     ContinueAt,
@@ -22,6 +23,7 @@ from ivr.decisions import (
     GotoDecision,
     HangupDecision,
     PlayDecision,
+    RecordDecision,
     TransferDecision,
 )
 from ivr.disposition import Disposition
@@ -114,6 +116,25 @@ class ContinueAtBody(Body):
         return ContinueAt(self.node)
 
 
+class RecordingBody(Body):
+    """Start, pause, resume or stop the recording, or note the caller's consent to it."""
+
+    action: RecordAction | None = None
+    """Paused time is left out of the file."""
+    consent: Literal[Consent.GRANTED, Consent.DECLINED] | None = None
+    """What the caller has said; after `declined` no recording starts."""
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.action is None and self.consent is None:
+            raise ValueError("neither `action` nor `consent` is there")
+        return self
+
+    def decision(self) -> Decision:
+        """The same, for the flow."""
+        return RecordDecision(self.action, self.consent)
+
+
 class TimelineEvent(BaseModel):
     """One event of a call. Beside these fields it has its own, which depend on `name`."""
 
@@ -185,6 +206,8 @@ class EndedCall(CallFacts):
     media: dict[str, MediaQuality]
     """What the RTP of each leg was like."""
     events_dropped: int
+    recordings: list[Recording]
+    """Those that were begun, in order."""
 
 
 class CallList(BaseModel):
@@ -303,6 +326,7 @@ def ended_call(record: CallRecord, resumed_by: Sequence[str] = ()) -> EndedCall:
         resumed_by=list(resumed_by),
         media=dict(record.media),
         events_dropped=record.events_dropped,
+        recordings=list(record.recordings),
     )
 
 

@@ -99,6 +99,11 @@ void sh_clock_stop(void)
     pj_pool_release(pool);
 }
 
+unsigned long long sh_clock_tick(void)
+{
+    return atomic_load_explicit(&ticks, memory_order_relaxed);
+}
+
 /* (ticks, late ticks, nanoseconds spent in the bridge) */
 PyObject *sh_clock_counters(void)
 {

@@ -718,6 +718,62 @@ static PyObject *pump_state(PyObject *self, PyObject *id)
     return as_unsigned(id, &value) ? sh_pump_state(value) : NULL;
 }
 
+static PyObject *recorder_open(PyObject *self, PyObject *unused)
+{
+    unsigned id;
+    int left, right;
+    pj_status_t status = sh_recorder_open(&id, &left, &right);
+
+    (void)self, (void)unused;
+    return status == PJ_SUCCESS ? Py_BuildValue("Iii", id, left, right)
+                                : raise_status(status, "opening a recorder");
+}
+
+static PyObject *recorder_pause(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    int paused;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Ip", &id, &paused))
+        return NULL;
+    return none_or_raise(sh_recorder_pause(id, paused), "pausing a recorder");
+}
+
+static PyObject *recorder_leave(PyObject *self, PyObject *id)
+{
+    (void)self;
+    return with_port(id, sh_recorder_leave, "taking a recorder off the bridge");
+}
+
+static PyObject *recorder_free(PyObject *self, PyObject *id)
+{
+    (void)self;
+    return with_port(id, sh_recorder_free, "closing a recorder");
+}
+
+static PyObject *recorder_read(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    Py_buffer buffer;
+    Py_ssize_t filled;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Iw*", &id, &buffer))
+        return NULL;
+    filled = sh_recorder_read(id, buffer.buf, buffer.len);
+    PyBuffer_Release(&buffer);
+    return filled < 0 ? raise_status(PJ_ENOTFOUND, "reading a recorder") : PyLong_FromSsize_t(filled);
+}
+
+static PyObject *recorder_state(PyObject *self, PyObject *id)
+{
+    unsigned value;
+
+    (void)self;
+    return as_unsigned(id, &value) ? sh_recorder_state(value) : NULL;
+}
+
 static const char sound_capsule[] = "switchhook.sound";
 
 static void release_sound(PyObject *capsule)
@@ -835,6 +891,13 @@ static PyMethodDef methods[] = {
     {"pump_clear", pump_clear, METH_O, "(id)"},
     {"pump_state", pump_state, METH_O,
      "(bytes written, bytes played, frames heard, frames dropped, underruns) or None"},
+    {"recorder_open", recorder_open, METH_NOARGS, "() -> (id, left slot, right slot)"},
+    {"recorder_pause", recorder_pause, METH_VARARGS, "(id, paused)"},
+    {"recorder_leave", recorder_leave, METH_O, "(id): off the bridge, still to be read"},
+    {"recorder_free", recorder_free, METH_O, "(id)"},
+    {"recorder_read", recorder_read, METH_VARARGS,
+     "(id, writable buffer) -> bytes of stereo frames filled in"},
+    {"recorder_state", recorder_state, METH_O, "(id) -> (frames recorded, frames lost) or None"},
     {"sound_load", sound_load, METH_O, "(samples) -> sound"},
     {"player_open", player_open, METH_O, "(rate) -> (id, slot)"},
     {"player_close", player_close, METH_O, "(id)"},

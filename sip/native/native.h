@@ -21,11 +21,12 @@
  *   clock.c       the media clock: one thread, one eventfd for all legs
  *   frame_pump.c  caller audio to bots and back, in one batch per tick
  *   player.c      prompts and waiting sounds from shared memory
+ *   recorder.c    what a caller says and hears, for files
  *   facts.c       what this build is and can carry
  *
  * Threads: SIP runs on the thread that polls it (the asyncio loop's), so wire, gate, refer and call
  * are single-threaded, but for digits, which PJSIP's media thread reports; rtp runs on that one. The clock thread runs the
- * conference bridge and with it the ports of frame_pump.c and player.c. No Python runs on either.
+ * conference bridge and with it the ports of frame_pump.c, player.c and recorder.c. No Python runs on either.
  */
 #ifndef SWITCHHOOK_NATIVE_H
 #define SWITCHHOOK_NATIVE_H
@@ -228,6 +229,7 @@ unsigned sh_call_rx_packets(pjsua_call_id call);
 /* clock.c */
 pj_status_t sh_clock_start(int *eventfd_out);
 void sh_clock_stop(void);
+unsigned long long sh_clock_tick(void); /* of the clock thread: the tick it is in */
 PyObject *sh_clock_counters(void);
 
 /* frame_pump.c */
@@ -237,6 +239,14 @@ Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size);
 Py_ssize_t sh_pump_write(unsigned id, const uint8_t *data, Py_ssize_t size);
 pj_status_t sh_pump_clear(unsigned id);
 PyObject *sh_pump_state(unsigned id);
+
+/* recorder.c */
+pj_status_t sh_recorder_open(unsigned *id, int *left, int *right);
+pj_status_t sh_recorder_pause(unsigned id, bool paused);
+pj_status_t sh_recorder_leave(unsigned id);
+pj_status_t sh_recorder_free(unsigned id);
+Py_ssize_t sh_recorder_read(unsigned id, uint8_t *buffer, Py_ssize_t size);
+PyObject *sh_recorder_state(unsigned id);
 
 /* player.c */
 typedef struct sh_sound sh_sound;

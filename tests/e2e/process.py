@@ -171,7 +171,7 @@ class Api:
         ]
         return calls
 
-    async def decide(self, call: str, action: str, **body: Any) -> httpx.Response:
+    async def decide(self, call: str, action: str, /, **body: Any) -> httpx.Response:
         """Order something for a call."""
         return await self._client.post(f"/v1/calls/{call}/{action}", json=body)
 

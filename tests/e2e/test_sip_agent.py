@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from config.settings import Settings
@@ -28,6 +29,7 @@ from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome, Side
 from sip.softphone.commands import Dial, HangUp, Hold, Policy, Resume
 from sip.softphone.driver import Softphone
+from sip.softphone.tones import tone
 from tests.peers import network
 
 GATEWAY, CARRIER, ELSEWHERE, AGENT = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -169,6 +171,40 @@ async def test_nothing_can_be_asked_of_a_leg_that_has_ended(call: Call) -> None:
         await call.leg.send_dtmf("1")
     with pytest.raises(CallEnded):
         call.leg.open_audio(8000)
+
+
+async def test_a_recorder_that_nobody_reads_loses_audio_and_says_how_much(call: Call) -> None:
+    """Its ring holds five seconds; what was lost is silence where it was, left and right alike."""
+    await call.leg.answer()
+    recorder = call.leg.record()
+    call.leg.loop(tone(880, 1.0))
+    await network.until(lambda: recorder.lost >= 20, "the ring has overflowed", LIMIT)
+    buffer = bytearray(10 * 32_000)
+    early = recorder.read(buffer)
+    assert early == 5 * 32_000
+    before = recorder.frames
+    await network.until(lambda: recorder.frames >= before + 25, "more is recorded", LIMIT)
+    recorder.leave()
+    filled = early + recorder.read(memoryview(buffer)[early:])
+    assert filled == recorder.frames * 640
+    right = np.frombuffer(bytes(buffer[:filled]), "<i2").reshape(-1, 2)[:, 1]
+    silent = [not frame.any() for frame in right.reshape(-1, 160)]
+    assert sum(silent[250:]) == recorder.lost
+    assert all(silent[250 : 250 + recorder.lost])
+    recorder.close()
+
+
+async def test_a_recorder_ends_with_its_leg(call: Call) -> None:
+    await call.leg.answer()
+    recorder = call.leg.record()
+    await network.until(lambda: recorder.frames > 5, "something is recorded", LIMIT)
+    await call.phone.send(HangUp(call="a"))
+    await call.leg.wait_ended()
+    frames = recorder.frames
+    assert recorder.read(bytearray(100 * 640)) == frames * 640
+    recorder.close()
+    with pytest.raises(CallEnded):
+        call.leg.record()
 
 
 def order(destination: str, method: Method = Method.INVITE) -> TransferOrder:

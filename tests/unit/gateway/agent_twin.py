@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.bots.caller import CallerAudio
+from gateway.recording.call_recordings import Recorder
 from gateway.resumptions import Refusal, Refused
 from ivr.resumption import Resumption
 from sip.agent import Counters
@@ -94,6 +95,9 @@ class TwinLeg(TwinCall):
 
     def open_audio(self, rate: int) -> CallerAudio:
         raise AssertionError("no bot is connected here")
+
+    def record(self) -> Recorder:
+        raise AssertionError("nothing is recorded here")
 
     async def send_dtmf(self, digits: str) -> None:
         raise AssertionError("no bot is connected here")

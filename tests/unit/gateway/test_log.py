@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.events import CallFailed, CallFinished, CallResumed, EventBus, ResumeRefused
+from gateway.events import (
+    CallFailed,
+    CallFinished,
+    CallResumed,
+    EventBus,
+    RecordingDamaged,
+    RecordingFailed,
+    ResumeRefused,
+)
 from gateway.log import LEVELS, EventLog, Format, configure, logged, redact, summary
 from gateway.timeline import Timeline
 from sip.events import AudioRefused, AudioSilent, Direction, DtmfReceived, SipMessage, TransferEnded
@@ -180,6 +188,8 @@ def test_the_document_lists_every_line_of_the_source() -> None:
 def test_the_document_lists_what_is_logged_above_debug() -> None:
     assert set(LEVELS) == {
         CallFinished.name,
+        RecordingDamaged.name,
+        RecordingFailed.name,
         TransferEnded.name,
         CallFailed.name,
         CallResumed.name,

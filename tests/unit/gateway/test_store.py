@@ -241,7 +241,7 @@ class TestSchema:
             connection.execute("UPDATE schema_version SET version = 99")
         connection.close()
         again = CallStore(default_url(file.parent))
-        with pytest.raises(StoreError, match="schema version 99, this release knows 2"):
+        with pytest.raises(StoreError, match="schema version 99, this release knows 3"):
             await again.open()
         await again.close()
 

@@ -24,6 +24,7 @@ from tests.twin import (
     TwinCapabilities,
     TwinFacts,
     TwinPrompts,
+    TwinRecording,
     TwinResumptions,
     Verdict,
 )
@@ -59,6 +60,7 @@ class Scene:
         self.availability = TwinAvailability(self.stage)
         self.capabilities = TwinCapabilities()
         self.events: list[Event] = []
+        self.recording = TwinRecording(self.stage)
         self.resumptions = TwinResumptions()
         if info is not None:
             self.call.info = info
@@ -73,6 +75,7 @@ class Scene:
             capabilities=self.capabilities,
             emit=self.events.append,
             rng=rng or Random(1),
+            recording=self.recording,
             resumptions=self.resumptions,
             resumed=resumed,
         )

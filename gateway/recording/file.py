@@ -1,0 +1,79 @@
+"""A recording on the disk: its name, and what is written into it."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+import soundfile
+
+from sip.recorder import RATE
+
+CHANNELS = 2
+BLOCK_BYTES = CHANNELS * 2
+"""One sample of both channels."""
+
+_FORMATS = {"wav": ("WAV", "PCM_16"), "opus": ("OGG", "OPUS")}
+
+
+def file_name(call_id: str, number: int, at: float, format_: str) -> PurePosixPath:
+    """The place of a call's recording in the folder: `2026-08-01/9f3c0a7be21d4458-1.wav`.
+
+    Nothing of it comes from a peer: the id is the gateway's own.
+
+    Args:
+        call_id: hexadecimal.
+        number: which recording of the call, from 1.
+        at: POSIX seconds when it begins; the day is that of UTC.
+        format_: `wav` or `opus`.
+    """
+    if not call_id.isalnum():
+        raise ValueError(f"no id of a call: {call_id!r}")
+    day = datetime.fromtimestamp(at, UTC).date().isoformat()
+    return PurePosixPath(day, f"{call_id}-{number}.{format_}")
+
+
+class RecordingFile:
+    """A file being written, stereo at 8000 Hz. Every method may block, and raises OSError."""
+
+    def __init__(self, path: Path, format_: str) -> None:
+        """Create the file. One that is there already, or a link, is never written to."""
+        # What callers say is nobody else's business.
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o600)
+        kind, subtype = _FORMATS[format_]
+        self._path = path
+        self._plain = format_ == "wav"
+        self._written = 0
+        try:
+            self._file = soundfile.SoundFile(
+                descriptor, "w", RATE, CHANNELS, subtype, format=kind, closefd=True
+            )
+        except soundfile.SoundFileError as error:
+            raise OSError(f"{path}: {error}") from error
+
+    def write(self, pcm: memoryview) -> None:
+        """Append whole stereo samples, PCM16."""
+        try:
+            self._file.buffer_write(pcm, "int16")
+        except (soundfile.SoundFileError, AssertionError) as error:  # fewer were taken: it asserts
+            raise OSError(self._why(error)) from error
+        self._written += len(pcm)
+
+    def close(self) -> None:
+        """Complete the file."""
+        try:
+            self._file.close()
+        except soundfile.SoundFileError as error:
+            raise OSError(self._why(error)) from error
+        # libsndfile keeps silent about what the disk refuses while a file is closed.
+        if self._plain and self._path.stat().st_size < self._written:
+            raise OSError(self._why("the file is shorter than what was written"))
+
+    def _why(self, error: object) -> str:
+        place = os.statvfs(self._path.parent)
+        if place.f_bavail == 0:
+            return f"no space left on the disk ({error})"
+        return f"the file cannot be written ({error or 'fewer samples were taken'})"

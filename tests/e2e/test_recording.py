@@ -1,0 +1,281 @@
+"""Recordings of real calls: the channels, what a pause leaves out, what a disk refuses."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+
+from sip.softphone import commands
+from sip.softphone.driver import Softphone
+from sip.softphone.tones import Heard, analyse, tone, tone_name
+from tests.e2e.bot import Conversation, ScriptedBot
+from tests.e2e.conftest import StartGateway, StartPhone
+from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.test_bot import BOT_TONE, hang_up
+from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PROMPTS, World, prompt, transfer_node
+from tests.peers import network
+
+CARD_TONE = 1650
+"""What the caller sends while the recording is paused."""
+
+ROOM = 64 * 1024
+"""Bytes that the disk still takes, two seconds of audio."""
+
+FLOWS: dict[str, dict[str, Any]] = {
+    "680": {
+        "flow": "recorded",
+        "start": "talk",
+        "record": True,
+        "transfer_node": "desk",
+        "nodes": {
+            "talk": {
+                "type": "bot",
+                "bot": "assistant",
+                "transfer": {"default": "desk"},
+                "done": "consent",
+                "error": "bye",
+            },
+            "consent": {"type": "record", "consent": "granted", "next": "bye"},
+            "desk": transfer_node(target="sales", next="bye"),
+            "bye": {"type": "hangup", "prompt": prompt("goodbye")},
+        },
+    },
+    "681": {
+        "flow": "declined",
+        "start": "asked",
+        "nodes": {
+            "asked": {"type": "record", "consent": "declined", "next": "begin"},
+            "begin": {"type": "record", "action": "start", "next": "bye"},
+            "bye": {"type": "hangup", "prompt": prompt("goodbye")},
+        },
+    },
+}
+
+
+def world_of(folder: Path, format_: str) -> World:
+    return World(
+        folder,
+        flows=tuple(FLOWS.values()),
+        numbers={number: flow["flow"] for number, flow in FLOWS.items()},
+        settings={"recordings": {"folder": "kept", "format": format_}},
+    )
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway that keeps recordings in `kept`."""
+    world = world_of(tmp_path_factory.mktemp("recording"), "wav")
+    world.write()
+    process = GatewayProcess(world)
+    process.start()
+    yield process
+    assert process.stop() == 0, process.log_tail()
+
+
+async def call(world: World, caller: Softphone, bot: ScriptedBot) -> Conversation:
+    """A recorded caller in conversation with the bot."""
+    await caller.send(commands.Dial(call="a", to=world.number("680"), tone=CALLER_TONE))
+    talk = await bot.conversation()
+    await caller.expect("confirmed", "a")
+    return talk
+
+
+async def hears(talk: Conversation, hertz: int, seconds: float = 0.3) -> None:
+    """Wait until the bot has heard this tone for so long from now on."""
+    talk.audio.clear()
+    await talk.hears(hertz, seconds)
+
+
+def channels(world: World, recording: dict[str, Any]) -> tuple[Heard, Heard]:
+    """What is heard left and right."""
+    samples, rate = soundfile.read(world.folder / "kept" / recording["file"], always_2d=True)
+    assert samples.shape[1] == 2
+    return analyse(samples[:, 0], rate), analyse(samples[:, 1], rate)
+
+
+async def event(api: Api, name: str) -> dict[str, Any]:
+    """The first event of this name of the one call in progress."""
+    found: list[dict[str, Any]] = []
+
+    async def happened() -> bool:
+        live = await api.only_call()
+        timeline = (await api.get(f"/v1/calls/{live['id']}")).json()["timeline"]
+        found[:] = [each for each in timeline if each["name"] == name]
+        return bool(found)
+
+    await network.until(happened, name, 15)
+    return found[0]
+
+
+class TestChannels:
+    """Left the caller, right all that the caller hears, from the same 20 ms."""
+
+    async def test_the_caller_is_left_and_the_bot_right(
+        self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
+    ) -> None:
+        talk = await call(world, caller, bot)
+        await talk.say(tone(BOT_TONE, 0.5))
+        await talk.hears(CALLER_TONE, 0.8)
+        await talk.close()
+        await caller.expect("disconnected", "a", by="peer")
+        (recording,) = (await api.record())["recordings"]
+        left, right = channels(world, recording)
+        assert left.seconds_of(CALLER_TONE) >= 0.7, left
+        assert left.seconds_of(BOT_TONE) == 0, left
+        assert right.seconds_of(BOT_TONE) >= 0.4, right
+        assert right.seconds_of(PROMPTS["goodbye"]) >= 0.4, right
+        assert right.seconds_of(CALLER_TONE) == 0, right
+        assert recording["failed"] == ""
+        assert recording["lost_ms"] == 0
+        assert recording["consent"] == "granted"
+        assert recording["duration_ms"] == pytest.approx(left.seconds * 1000, abs=40)
+
+    async def test_an_agent_is_right_once_it_has_answered(
+        self, world: World, caller: Softphone, pbx: Softphone, bot: ScriptedBot, api: Api
+    ) -> None:
+        await pbx.send(commands.Policy(user="sales", tone=AGENT_TONE))
+        talk = await call(world, caller, bot)
+        await talk.send("transfer", target="sales")
+        await event(api, "transfer.joined")
+        live = await api.only_call()
+
+        async def half_a_second_later() -> bool:
+            now = (await api.get(f"/v1/calls/{live['id']}")).json()["call"]["duration_ms"]
+            return bool(now > live["duration_ms"] + 700)
+
+        await network.until(half_a_second_later, "they have talked", 5)
+        await hang_up(caller)
+        (recording,) = (await api.record())["recordings"]
+        left, right = channels(world, recording)
+        assert right.seconds_of(AGENT_TONE) >= 0.3, right
+        assert left.seconds_of(CALLER_TONE) >= 0.5, left
+        assert left.seconds_of(AGENT_TONE) == 0, left
+
+
+class TestPause:
+    """What is said in a pause is in no file, and the file goes on without a gap."""
+
+    async def test_a_card_number_is_left_out(
+        self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
+    ) -> None:
+        talk = await call(world, caller, bot)
+        live = await api.only_call()
+        await hears(talk, CALLER_TONE)
+        assert (await api.decide(live["id"], "recording", action="pause")).status_code == 202
+        await caller.send(commands.Tone(call="a", hertz=CARD_TONE))
+        await hears(talk, CARD_TONE, 0.6)
+        await caller.send(commands.Tone(call="a", hertz=CALLER_TONE))
+        await hears(talk, CALLER_TONE)
+        assert (await api.decide(live["id"], "recording", action="resume")).status_code == 202
+        await hears(talk, CALLER_TONE)
+        await hang_up(caller)
+        record = await api.record()
+        (recording,) = record["recordings"]
+        left, _ = channels(world, recording)
+        assert left.seconds_of(CARD_TONE) == 0, left
+        assert left.seconds_of(CALLER_TONE) >= 0.5, left
+        middle = [span for span in left.spans if span.start > 0.5 and span.end < left.seconds - 0.3]
+        assert not [span for span in middle if span.sound == "silence"], left
+        (pause,) = recording["pauses"]
+        assert pause["until_ms"] - pause["from_ms"] >= 600
+        assert 0 < pause["file_ms"] < recording["duration_ms"]
+        assert recording["began_ms"] + recording["duration_ms"] < pause["until_ms"] + 2000
+        names = [each["name"] for each in record["timeline"] if "recording" in each["name"]]
+        assert names == [
+            f"recording.{what}" for what in ("started", "paused", "resumed", "stopped")
+        ]
+
+    async def test_it_can_be_stopped_and_begun_again_in_a_file_of_its_own(
+        self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
+    ) -> None:
+        talk = await call(world, caller, bot)
+        live = await api.only_call()
+        await hears(talk, CALLER_TONE)
+        assert (await api.decide(live["id"], "recording", action="start")).status_code == 409
+        for action in ("stop", "start"):
+            assert (await api.decide(live["id"], "recording", action=action)).status_code == 202
+        await hears(talk, CALLER_TONE)
+        await hang_up(caller)
+        first, second = (await api.record())["recordings"]
+        assert first["file"].endswith(f"{live['id']}-1.wav")
+        assert second["file"].endswith(f"{live['id']}-2.wav")
+        assert channels(world, second)[0].seconds_of(CALLER_TONE) >= 0.2
+
+
+class TestConsent:
+    """Who declines is not recorded."""
+
+    async def test_after_a_no_nothing_starts(
+        self, world: World, caller: Softphone, api: Api
+    ) -> None:
+        await caller.send(commands.Dial(call="a", to=world.number("681"), tone=CALLER_TONE))
+        await caller.expect("disconnected", "a", by="peer")
+        record = await api.record()
+        assert record["recordings"] == []
+        (refused,) = [each for each in record["timeline"] if each["name"] == "recording.refused"]
+        assert "declined" in refused["reason"]
+
+
+class TestTheDisk:
+    """Whatever it does, the call goes on, and the record says what happened."""
+
+    async def test_a_full_disk_ends_the_recording_and_not_the_call(
+        self, shared_gateway: GatewayProcess, world: World, caller: Softphone, bot: ScriptedBot
+    ) -> None:
+        """`RLIMIT_FSIZE` refuses each write beyond so many bytes of a file."""
+        async with httpx.AsyncClient(base_url=world.api) as client:
+            api = Api(client)
+            await api.begin()
+            before = await api.metrics()
+            room = shared_gateway.log.stat().st_size + ROOM
+            _, hard = resource.prlimit(shared_gateway.pid, resource.RLIMIT_FSIZE)
+            talk = await call(world, caller, bot)
+            resource.prlimit(shared_gateway.pid, resource.RLIMIT_FSIZE, (room, hard))
+            try:
+                failed = await event(api, "recording.failed")
+            finally:
+                resource.prlimit(shared_gateway.pid, resource.RLIMIT_FSIZE, (hard, hard))
+            await hears(talk, CALLER_TONE)
+            await hang_up(caller)
+            (recording,) = (await api.record())["recordings"]
+            assert recording["failed"] == failed["reason"] != ""
+            name = 'switchhook_recordings_total{result="failed"}'
+            after = await api.metrics()
+            assert after[name] == before.get(name, 0) + 1
+            assert after["switchhook_recordings_active"] == 0
+
+
+class TestOpus:
+    """Ogg with Opus, for those who keep much."""
+
+    async def test_it_holds_the_same(
+        self, start_gateway: StartGateway, start_phone: StartPhone, tmp_path: Path
+    ) -> None:
+        world = world_of(tmp_path / "opus", "opus")
+        start_gateway(world)
+        bot = ScriptedBot()
+        await bot.start(world.bot_port)
+        caller = await start_phone(CARRIER, world.carrier_port, name="caller")
+        async with httpx.AsyncClient(base_url=world.api) as client:
+            api = Api(client)
+            await api.begin()
+            talk = await call(world, caller, bot)
+            await talk.say(tone(BOT_TONE, 0.6))
+            await talk.hears(CALLER_TONE, 1.0)
+            await hang_up(caller)
+            (recording,) = (await api.record())["recordings"]
+        await bot.stop()
+        assert recording["file"].endswith(".opus")
+        assert soundfile.info(world.folder / "kept" / recording["file"]).subtype == "OPUS"
+        samples, rate = soundfile.read(world.folder / "kept" / recording["file"])
+        for channel, hertz in enumerate((CALLER_TONE, BOT_TONE)):
+            spectrum = np.abs(np.fft.rfft(samples[:, channel]))
+            loudest = np.fft.rfftfreq(len(samples), 1 / rate)[spectrum.argmax()]
+            assert loudest == pytest.approx(hertz, abs=15), tone_name(hertz)

@@ -1,0 +1,201 @@
+"""Recordings: each has one end, whatever disk and call do; the loop never waits for the disk."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from config.call_recordings import RecordAction
+from gateway.events import RecordingDamaged, RecordingFailed, RecordingStarted, RecordingStopped
+from gateway.recording import call_recordings
+from gateway.recording.call_recordings import CallRecordings, Place
+from gateway.recording.file import RecordingFile, file_name
+from sip.errors import MediaError
+from sip.events import Event
+from tests.peers import network
+
+CALL = "00000000000000aa"
+FRAME = bytes(640)
+
+
+class TwinRecorder:
+    """`sip.recorder.Recorder` whose frames a test brings."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.lost = 0
+        self.paused = False
+        self.closed = False
+        self._kept = bytearray()
+
+    def bring(self, frames: int) -> None:
+        if not self.paused:
+            self.frames += frames
+            self._kept += FRAME * frames
+
+    def read(self, buffer: bytearray | memoryview) -> int:
+        filled = min(len(buffer), len(self._kept))
+        buffer[:filled] = self._kept[:filled]
+        del self._kept[:filled]
+        return filled
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def leave(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Scene:
+    """A call whose recordings go to a folder."""
+
+    def __init__(self, folder: Path, format_: str = "wav") -> None:
+        self.folder = folder
+        self.events: list[Event] = []
+        self.recorders: list[TwinRecorder] = []
+        self.place = Place(folder, format_)
+        self.at = 1_790_000_000.0
+        self.recordings = CallRecordings(
+            CALL, self.record, self.place, self.events.append, lambda: self.at
+        )
+
+    def record(self) -> TwinRecorder:
+        self.recorders.append(TwinRecorder())
+        return self.recorders[-1]
+
+    def act(self, action: RecordAction) -> str | None:
+        return self.recordings.act(action)
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        await network.until(holds, "what the thread does is seen", 5)
+
+    def ends(self) -> list[Event]:
+        return [
+            each for each in self.events if isinstance(each, RecordingStopped | RecordingFailed)
+        ]
+
+
+@pytest.mark.parametrize("format_", ["wav", "opus"])
+async def test_what_was_heard_is_in_a_stereo_file_named_by_day_and_call(
+    tmp_path: Path, format_: str
+) -> None:
+    scene = Scene(tmp_path, format_)
+    assert scene.act(RecordAction.START) is None
+    scene.recorders[0].bring(100)
+    await scene.recordings.finish()
+    [recording] = scene.recordings.finished
+    assert recording.file == f"2026-09-21/{CALL}-1.{format_}"
+    info = soundfile.info(tmp_path / recording.file)
+    assert info.channels == 2
+    assert info.duration == pytest.approx(2)
+    assert (tmp_path / recording.file).stat().st_mode & 0o077 == 0
+    assert [type(each) for each in scene.events] == [RecordingStarted, RecordingStopped]
+    await scene.place.writer.close()
+    assert scene.recorders[0].closed
+
+
+async def test_a_pause_is_told_with_its_place_in_the_call_and_in_the_file(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.act(RecordAction.START)
+    scene.recorders[0].bring(50)
+    scene.at += 1
+    assert scene.act(RecordAction.PAUSE) is None
+    assert scene.act(RecordAction.PAUSE) is None
+    scene.recorders[0].bring(500)
+    scene.at += 10
+    assert scene.act(RecordAction.RESUME) is None
+    scene.recorders[0].bring(50)
+    await scene.recordings.finish()
+    [recording] = scene.recordings.finished
+    [pause] = recording.pauses
+    assert (pause.from_ms, pause.until_ms, pause.file_ms) == (1000, 11_000, 1000)
+    assert recording.duration_ms == 2000
+    assert soundfile.info(tmp_path / recording.file).duration == pytest.approx(2)
+
+
+async def test_a_folder_that_cannot_be_made_fails_the_recording_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    scene = Scene(tmp_path / "file")
+    assert scene.act(RecordAction.START) is None
+    await scene.until(lambda: bool(scene.ends()))
+    assert not scene.recordings.active
+    await scene.recordings.finish()
+    [failed] = scene.ends()
+    assert isinstance(failed, RecordingFailed)
+    assert failed.reason == scene.recordings.finished[0].failed == "Not a directory"
+
+
+async def test_a_disk_that_stands_still_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = threading.Event()
+    monkeypatch.setattr(call_recordings, "FINISH_LIMIT", 0.05)
+    monkeypatch.setattr(RecordingFile, "write", lambda *_: stuck.wait())
+    scene = Scene(tmp_path)
+    scene.act(RecordAction.START)
+    scene.recorders[0].bring(10)
+    await scene.recordings.finish()
+    [failed] = scene.ends()
+    assert isinstance(failed, RecordingFailed)
+    assert "within" in failed.reason
+    stuck.set()
+    await scene.until(lambda: scene.recorders[0].closed)
+    assert len(scene.ends()) == 1
+    await scene.place.writer.close()
+
+
+async def test_lost_audio_is_told_once_and_counted_in_the_end(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.act(RecordAction.START)
+    scene.recorders[0].lost = 3
+    await scene.until(lambda: RecordingDamaged in map(type, scene.events))
+    scene.recorders[0].lost = 5
+    await scene.recordings.finish()
+    assert [type(each) for each in scene.events].count(RecordingDamaged) == 1
+    assert scene.recordings.finished[0].lost_ms == 100
+    assert scene.recordings.finished[0].failed == ""
+
+
+async def test_what_cannot_be_done_is_refused_in_words(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    assert scene.act(RecordAction.PAUSE) == "nothing is being recorded"
+    scene.act(RecordAction.START)
+    assert scene.act(RecordAction.START) == "a recording is running"
+    assert scene.act(RecordAction.STOP) is None
+    assert scene.act(RecordAction.STOP) == "nothing is being recorded"
+    await scene.recordings.finish()
+
+
+async def test_a_full_bridge_refuses_and_leaves_nothing(tmp_path: Path) -> None:
+    def full() -> TwinRecorder:
+        raise MediaError("too many objects")
+
+    events: list[Event] = []
+    recordings = CallRecordings(CALL, full, Place(tmp_path, "wav"), events.append, lambda: 0.0)
+    assert recordings.act(RecordAction.START) == "too many objects"
+    await recordings.finish()
+    assert not recordings.finished
+    assert not events
+
+
+def test_a_file_that_is_there_already_is_never_written_to(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="exists"):
+        RecordingFile(tmp_path / "a.wav", "wav")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("call_id", ["../../etc/passwd", "a/b", "", "."])
+def test_no_name_leads_out_of_the_folder(call_id: str) -> None:
+    with pytest.raises(ValueError, match="no id"):
+        file_name(call_id, 1, 0.0, "wav")
