@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from config.context import NO_CONTEXT, Context
+from config.errors import InvalidValue
 from config.flows import AgentTransfer
 from config.groups import Group
 from config.targets import Reach, Target
 from config.uri import is_number
 from ivr.decisions import RefusalReason
 from sip.outcome import Method
-
-METHOD_OF_A_GROUP = "the members of a group are reached each by its own method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +100,28 @@ class Directory:
             )
             message = f"{problem}; named targets: {known}"
             return TransferRefusal(RefusalReason.UNKNOWN_TARGET, "target", message)
-        refused = method_refused(node, request, whom)
+        refused = method_refused(asked_method(node, request), whom)
         if refused is not None:
-            return TransferRefusal(RefusalReason.METHOD_REFUSED, "method", refused)
+            return TransferRefusal(RefusalReason.METHOD_REFUSED, "method", str(refused))
         return None
 
 
-def method(node: AgentTransfer, request: TransferRequest, target: Target) -> Method:
-    """How a node reaches a target: as the flow says, else as was asked, else the target's way."""
-    if node.method is not None:
-        return Method(node.method)
-    return request.method or Method(target.usual_method)
+def asked_method(node: AgentTransfer, request: TransferRequest) -> Method | None:
+    """The method that the flow says, or else the one who asks; None: each target's own."""
+    return Method(node.method) if node.method is not None else request.method
 
 
-def method_refused(
-    node: AgentTransfer, request: TransferRequest, whom: Target | Group
-) -> str | None:
+def method_for(asked: Method | None, target: Target) -> Method:
+    """How a target is reached: as was asked, else in its own way."""
+    return asked or Method(target.usual_method)
+
+
+def method_refused(asked: Method | None, whom: Target | Group) -> InvalidValue | None:
     """Why the method asked for does not reach a target or group; None: it does."""
     if isinstance(whom, Target):
-        refused = whom.method_refused(method(node, request, whom).value)
-        return None if refused is None else str(refused)
-    if request.method is not None or node.method is not None:
-        return f"{METHOD_OF_A_GROUP}; leave `method` out"
-    return None
+        return whom.method_refused(method_for(asked, whom).value)
+    if asked is None:
+        return None
+    return InvalidValue(
+        "the members of a group are reached each by its own method", "Leave `method` out"
+    )

@@ -44,7 +44,7 @@ from sip.pj_account import NO_CALL, PjAccount, account_configuration, routes, tl
 from sip.pj_call import PjCall, add_headers, call_parameters
 from sip.pjsip import NativeEvent, native, pj
 from sip.registrations import Registrations, RegistrationState
-from sip.transfer.attended import by_attended
+from sip.transfer.attended import hand_over
 from sip.transfer.by_peer import ByPeer
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
@@ -370,17 +370,16 @@ class SipAgent:
         if order.withdrawal.done():
             return evidence.conclude(Outcome.CANCELLED, reason=order.withdrawal.result())
         match order.method:
-            case Method.INVITE:
-                dial = self._dial_for(caller, order, uri)
-                return await by_invite(caller, order, dial, evidence)
-            case Method.ATTENDED:
+            case Method.INVITE | Method.ATTENDED:
                 ringing = Ringing(caller, order, self._dial_for(caller, order, uri), evidence)
-                asked = with_context(
-                    replace(asked, method=Method.REFER), caller.info, self._settings.trunks
-                )
-                refer = partial(self._refer, caller, asked)
-                over = refer if order.target.completed_by_replaces else None
-                return await by_attended(caller, ringing, over, evidence)
+                over = None
+                if order.method is Method.ATTENDED and order.target.completed_by_replaces:
+                    asked = with_context(
+                        replace(asked, method=Method.REFER), caller.info, self._settings.trunks
+                    )
+                    refer = partial(self._refer, caller, asked)
+                    over = partial(hand_over, caller, refer, evidence)
+                return await by_invite(caller, ringing, evidence, over)
             case Method.REFER:
                 return await self._refer(caller, order, uri, evidence)
             case Method.BYE:

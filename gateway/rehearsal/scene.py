@@ -9,7 +9,7 @@ from config.flows import AgentTransfer
 from config.groups import Group
 from config.rules import allowed
 from config.targets import Target
-from ivr.transfer_request import Directory, TransferRequest, method
+from ivr.transfer_request import Directory, TransferRequest, asked_method, method_for
 from sip.faulty import cases
 from sip.faulty.cases import Case
 from sip.outcome import Method
@@ -73,7 +73,7 @@ def choose(
     verdict = allowed(reached.destination, settings)
     if not verdict.allowed:
         raise NothingToRehearse(f"{reached.destination} {verdict.reason}")
-    how = method(found, TransferRequest(target), reached)
+    how = method_for(asked_method(found, TransferRequest(target)), reached)
     if refused := reached.method_refused(how.value):
         raise NothingToRehearse(f"{name}: {refused.message}")
     if how is Method.AUTO:

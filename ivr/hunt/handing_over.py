@@ -24,7 +24,7 @@ from ivr.hunt.whispering import Whispering
 from ivr.ports import TransferOrder
 from ivr.resumption import Resumption, trunk_of, way_back
 from ivr.tasks import finished, stop
-from ivr.transfer_request import METHOD_OF_A_GROUP
+from ivr.transfer_request import asked_method, method_for, method_refused
 from sip.order import Acceptance
 from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome
 
@@ -49,7 +49,7 @@ class HandingOver:
         self._run = run
         self._request = request
         self._name, self._whom = run.directory.reached_by(node, request)
-        self._method = Method(node.method) if node.method is not None else request.method
+        self._method = asked_method(node, request)
         self._retries: Counter[str] = Counter()
         self._waiting = Waiting(node, run)
         run.handover = Handover(HandoverStatus.QUEUED, target=self._name)
@@ -108,23 +108,17 @@ class HandingOver:
         if whom is None:
             reason = f"no such target: {name}" if name else "no target was asked for"
             return self._undialled(Outcome.BAD_DESTINATION, reason)
-        if isinstance(whom, Group) and self._method is not None:
-            return self._undialled(Outcome.METHOD_UNSUPPORTED, METHOD_OF_A_GROUP)
-        if isinstance(whom, Target):
-            refused = whom.method_refused(self._how(whom).value)
-            if refused is not None:
-                return self._undialled(Outcome.METHOD_UNSUPPORTED, refused.message)
+        if (refused := method_refused(self._method, whom)) is not None:
+            return self._undialled(Outcome.METHOD_UNSUPPORTED, refused.message)
         closed = await run.availability.unavailable(name, whom)
         if run.withdrawn is not None:
             return None  # taken back meanwhile: that is what became of it
         return None if closed is None else self._undialled(Outcome.UNAVAILABLE, closed)
 
-    def _how(self, target: Target) -> Method:
-        return self._method or Method(target.usual_method)
-
     def _undialled(self, outcome: Outcome, reason: str) -> Attempt:
         whom = self._whom
-        how = self._how(whom) if isinstance(whom, Target) else self._method or Method.INVITE
+        usual = Method(whom.usual_method) if isinstance(whom, Target) else Method.INVITE
+        how = self._method or usual
         if how is Method.AUTO:
             how = Method.REFER if self._takes_refer else Method.INVITE
         return self._run.undialled(how, self._name, outcome, reason)
@@ -142,7 +136,7 @@ class HandingOver:
         match self._whom:
             case Target() as target:
                 timeout = node.timeout or target.timeout
-                how = self._how(target)
+                how = method_for(self._method, target)
                 return plan_for_one(self._name, target, how, timeout, refer=refer, ask=ask)
             case Group() as group:
                 targets = run.directory.targets

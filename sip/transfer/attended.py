@@ -13,11 +13,10 @@ from urllib.parse import quote
 
 from sip.errors import CallEnded
 from sip.leg import Leg
-from sip.outcome import Attempt, Outcome, Side
+from sip.outcome import Attempt, Outcome
 from sip.transfer.evidence import Evidence, TakeOver
 from sip.transfer.replaces import Replaces
-from sip.transfer.ringing import Ringing
-from sip.transfer.talk import consult, join
+from sip.transfer.talk import abandoned, declined
 
 Refer = Callable[[str, Evidence], Awaitable[Attempt]]
 """Refers the caller's peer to this URI, and returns the verdict: `by_refer`."""
@@ -26,36 +25,12 @@ Refer = Callable[[str, Evidence], Awaitable[Attempt]]
 _PLAIN = "-_.!~*'()"
 
 
-async def by_attended(
-    caller: Leg, ringing: Ringing, refer: Refer | None, evidence: Evidence
-) -> Attempt:
-    """Reach and consult the target, then hand the caller over to it.
-
-    Args:
-        caller: waits meanwhile.
-        ringing: reaches the target.
-        refer: asks the caller's peer to take the target's call over; None: the legs are joined.
-        evidence: of the attempt.
+async def hand_over(caller: Leg, refer: Refer, evidence: Evidence, target: Leg) -> Attempt | None:
+    """Have the caller's peer take the call of a consulted target over.
 
     Returns:
-        The attempt, when it has failed, when the caller's peer has taken both parties over, or when
-        one of the joined parties has left.
+        The attempt; None: the caller's peer does not do it, and both parties are still here.
     """
-    target = await ringing.reach()
-    if isinstance(target, Attempt):
-        return target
-    failed = await consult(caller, target, evidence)
-    if failed is not None:
-        return failed
-    if refer is not None:
-        concluded = await _hand_over(caller, target, refer, evidence)
-        if concluded is not None:
-            return concluded
-    return await join(caller, target, evidence)
-
-
-async def _hand_over(caller: Leg, target: Leg, refer: Refer, evidence: Evidence) -> Attempt | None:
-    """None: the caller's peer does not do it, and both parties are still here."""
     kept = False
     try:
         uri = f"{target.remote_target}?Replaces={_escaped(target)}"
@@ -65,17 +40,15 @@ async def _hand_over(caller: Leg, target: Leg, refer: Refer, evidence: Evidence)
         outcome = verdict.outcome
         evidence.step("not_taken_over", verdict.code, outcome.value)
         if caller.gone:
-            evidence.bye_by = Side.CALLER
-            return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
+            return abandoned(evidence)
         if outcome is Outcome.CANCELLED or target.gone:
             return evidence.conclude(outcome, verdict.code, verdict.reason, verdict.timer)
         kept = True
         return None
     except CallEnded:
-        evidence.bye_by = Side.TARGET
-        return evidence.conclude(Outcome.DECLINED, reason="agent hung up after the consultation")
+        return declined(evidence, "agent hung up after the consultation")
     except asyncio.CancelledError:
-        evidence.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
+        evidence.torn_away(caller)
         raise
     finally:
         if not kept:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from sip.events import Event, TransferEnded, TransferProgress, TransferStarted
+from sip.leg import Leg
 from sip.message import Message
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Outcome, Side, Step
@@ -97,6 +98,10 @@ class Evidence:
         )
         self.emit(TransferEnded(self.attempt))
         return self.attempt
+
+    def torn_away(self, caller: Leg) -> Attempt:
+        """Conclude what was cancelled from outside: the caller left, or the call goes elsewhere."""
+        return self.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)

@@ -7,21 +7,37 @@ target has left.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from sip.leg import Leg
-from sip.order import TransferOrder
 from sip.outcome import Attempt
 from sip.transfer.evidence import Evidence
-from sip.transfer.ringing import Dial, Ringing
-from sip.transfer.talk import talk
+from sip.transfer.ringing import Ringing
+from sip.transfer.talk import consult, join
+
+HandOver = Callable[[Leg], Awaitable[Attempt | None]]
+"""Has the caller's peer take the target's leg over: `sip.transfer.attended.hand_over`."""
 
 
-async def by_invite(caller: Leg, order: TransferOrder, dial: Dial, evidence: Evidence) -> Attempt:
-    """Dial the target and join it with the caller.
+async def by_invite(
+    caller: Leg, ringing: Ringing, evidence: Evidence, over: HandOver | None = None
+) -> Attempt:
+    """Reach the target, tell it who is coming, and join it with the caller.
+
+    Args:
+        caller: waits meanwhile.
+        ringing: reaches the target.
+        evidence: of the attempt.
+        over: of an attended transfer: asked to take place of the join.
 
     Returns:
-        The attempt, when it has failed, or when one of the joined parties has left.
+        The attempt, when it has failed, when the caller's peer has taken both parties over, or when
+        one of the joined parties has left.
     """
-    reached = await Ringing(caller, order, dial, evidence).reach()
-    if isinstance(reached, Attempt):
-        return reached
-    return await talk(caller, reached, evidence)
+    target = await ringing.reach()
+    if isinstance(target, Attempt):
+        return target
+    concluded = await consult(caller, target, evidence)
+    if concluded is None and over is not None:
+        concluded = await over(target)
+    return concluded or await join(caller, target, evidence)

@@ -74,8 +74,7 @@ class Ringing:
         except UnresolvedHost as error:
             return self._evidence.conclude(Outcome.NETWORK_FAILURE, reason=str(error))
         except asyncio.CancelledError:
-            gone = self._caller.gone
-            self._evidence.conclude(Outcome.ABANDONED if gone else Outcome.CANCELLED)
+            self._evidence.torn_away(self._caller)
             raise
         finally:
             if reached is None and self._target is not None:

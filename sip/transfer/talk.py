@@ -27,21 +27,15 @@ WHISPER_LIMIT = 1.5
 as one says hello twice. A telephone rings longer than any engine speaks."""
 
 
-async def talk(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
-    """Consult the target, then join the legs until one of them leaves, or has talked for as long as
-    it may.
+async def join(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
+    """Join the target, once it is consulted, with the caller until one of them leaves, or they have
+    talked for as long as they may.
 
     Returns:
         The attempt; or that of the target's own REFER, where it failed after the target had left.
         The target's leg has been released; the caller's, if it lives, hears nothing. Cancelling
         releases the target too.
     """
-    failed = await consult(caller, target, evidence)
-    return failed or await join(caller, target, evidence)
-
-
-async def join(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
-    """`talk` with a target that has been consulted."""
     order = evidence.order
     try:
         await caller.answer()
@@ -54,13 +48,13 @@ async def join(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
             attempt = await _until_over(caller, target, evidence)
         return target.stranded or attempt
     except CallEnded:
-        return _abandoned(evidence)
+        return abandoned(evidence)
     except asyncio.CancelledError:
         evidence.bye_by = Side.GATEWAY
         if evidence.was_joined:
             evidence.conclude(Outcome.CONNECTED, 200, "OK")
         else:
-            evidence.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
+            evidence.torn_away(caller)
         raise
     finally:
         target.release()
@@ -80,11 +74,9 @@ async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | Non
         with beside(_whisper(target, evidence.order.whisper, evidence)) as playing:
             await _first_to_leave(caller, target, playing, evidence.order.withdrawal)
             if caller.gone:
-                failed = _abandoned(evidence)
+                failed = abandoned(evidence)
             elif target.gone:
-                evidence.bye_by = Side.TARGET
-                evidence.step("bye", detail=f"by {Side.TARGET.value}")
-                failed = evidence.conclude(Outcome.DECLINED, reason="agent hung up at the whisper")
+                failed = declined(evidence, "agent hung up at the whisper")
             elif evidence.order.withdrawal.done():
                 failed = _taken_back(evidence)
             else:
@@ -92,7 +84,7 @@ async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | Non
                     playing.result()
     except asyncio.CancelledError:
         evidence.bye_by = Side.GATEWAY
-        failed = evidence.conclude(Outcome.ABANDONED if caller.gone else Outcome.CANCELLED)
+        failed = evidence.torn_away(caller)
         raise
     finally:
         if failed is not None:
@@ -155,6 +147,13 @@ async def _first_to_leave(
         await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
 
 
+def declined(evidence: Evidence, how: str) -> Attempt:
+    """The agent has left before it was joined with the caller."""
+    evidence.bye_by = Side.TARGET
+    evidence.step("bye", detail=f"by {Side.TARGET.value}")
+    return evidence.conclude(Outcome.DECLINED, reason=how)
+
+
 def _taken_back(evidence: Evidence) -> Attempt:
     why = evidence.order.withdrawal.result()
     evidence.bye_by = Side.GATEWAY
@@ -162,7 +161,8 @@ def _taken_back(evidence: Evidence) -> Attempt:
     return evidence.conclude(Outcome.CANCELLED, reason=why)
 
 
-def _abandoned(evidence: Evidence) -> Attempt:
+def abandoned(evidence: Evidence) -> Attempt:
+    """The caller has left before it was joined with the agent, who is released."""
     evidence.bye_by = Side.CALLER
     evidence.step("bye_sent", detail="caller hung up")
     return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")

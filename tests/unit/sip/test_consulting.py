@@ -108,7 +108,7 @@ class TestTakenBackAfterTheAgentAnswered:
         """Answer on bridge: the 200 is out, its ACK is not in (RFC 3261 section 13.3.1.4)."""
         call = Consultation(None)
         call.caller.before_answered = lambda: call.order.withdraw(Withdrawal.CANCELLED)
-        attempt = await talk.talk(*call.legs, call.evidence)
+        attempt = await talk.join(*call.legs, call.evidence)
         assert (attempt.outcome, attempt.reason) == (Outcome.CANCELLED, Withdrawal.CANCELLED)
         assert "joined" not in [step.what for step in attempt.steps]
         assert call.agent.released == 1
