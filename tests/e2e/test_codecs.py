@@ -12,21 +12,25 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import tone, tone_name
-from tests.e2e.bot import ScriptedBot
+from sip.softphone.tones import analyse, tone, tone_name
+from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.test_rtp_safety import heard_by, offer, spoken_to
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
-from tests.peers import network
+from tests.peers import network, opus
 from tests.peers.rtp import RtpSocket
 from tests.peers.script import Caller
 
 SLOW = "127.0.0.4"
+
+HIGH = 5200
+"""Hz: no telephone of 8 kHz can say it."""
 
 COMFORT_NOISE = 13
 """Its payload type (RFC 3389 section 4)."""
@@ -59,7 +63,10 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
             "routes": [{"flow": "conversation"}],
         },
     }
-    world = World(tmp_path_factory.mktemp("gateway"), settings={"trunks": trunks})
+    world = World(
+        tmp_path_factory.mktemp("gateway"),
+        settings={"trunks": trunks, "bots": {"assistant": {"sample_rate": 16000}}},
+    )
     world.write()
     process = GatewayProcess(world)
     process.start()
@@ -144,6 +151,25 @@ class TestTranscoding:
         await phone.expect("media", "a", state="active", codec=CODECS["G722"])
 
 
+class TestWideBand:
+    """What the telephone network cuts off above 3.4 kHz."""
+
+    async def test_reaches_a_bot_from_a_caller_who_speaks_opus(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        async with RtpSocket(CARRIER) as phone:
+            sdp = OPUS.replace("[media_port]", str(phone.port))
+            script = Caller("sings").dials(sdp=sdp).is_answered().is_hung_up_on()
+            async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+                conversation = await bot.conversation()
+                gateway = await spoken_to(phone)
+                for packet in opus.packets(tone(HIGH, 0.8, 48000)):
+                    phone.send(packet, gateway, 96, samples=opus.FRAME)
+                    await asyncio.sleep(0.02)
+                await network.until(lambda: heard_high(conversation) > 0.5, "5.2 kHz", within=5)
+                await conversation.send("hangup")
+
+
 class TestDigits:
     """RFC 4733: telephone-event runs on the clock of the codec beside it."""
 
@@ -196,7 +222,7 @@ class TestPackets:
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
                 gateway = await spoken_to(phone)
-                await conversation.say(tone(AGENT_TONE, 0.5))
+                await conversation.say(tone(AGENT_TONE, 0.5, conversation.rate))
                 pcm = tone(CALLER_TONE, 0.8)
                 await phone.say(pcm, gateway, frame=milliseconds * 8)
                 await conversation.hears(CALLER_TONE)
@@ -289,3 +315,9 @@ def audio_lengths(phone: RtpSocket) -> set[int]:
     """Of the payloads of PCMU that came: a byte a sample."""
     packets = (each for each in phone.received if struct.unpack_from("!BB", each)[1] & 0x7F == 0)
     return {len(each) - 12 for each in packets}
+
+
+def heard_high(conversation: Conversation) -> float:
+    """Seconds of the high tone that the bot has heard."""
+    samples = np.frombuffer(bytes(conversation.audio[: len(conversation.audio) // 2 * 2]), "<i2")
+    return analyse(samples / 32768, conversation.rate, (HIGH,)).seconds_of(HIGH)
