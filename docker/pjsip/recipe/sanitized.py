@@ -44,12 +44,19 @@ def build(kind: str, native: Path) -> Path:
         return finished
 
 
-def runtime(kind: str) -> Path:
-    """The library that LD_PRELOAD has to name: Python itself is not linked with it."""
-    name = RUNTIMES[kind]
-    found = subprocess.run(
-        ["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    if found == name:
-        raise RecipeError(f"gcc has no {name}: install libgcc-dev of the same version.")
-    return Path(found).resolve()
+def runtime(kind: str) -> str:
+    """What LD_PRELOAD has to name: Python itself is linked with neither library.
+
+    With libstdc++ loaded later the sanitizer would not find what C++ throws exceptions by.
+    """
+    found = []
+    for name in (RUNTIMES[kind], "libstdc++.so"):
+        path = subprocess.run(
+            ["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        if path == name:
+            raise RecipeError(
+                f"gcc has no {name}: install libgcc-dev and libstdc++-dev of its version."
+            )
+        found.append(str(Path(path).resolve()))
+    return ":".join(found)
