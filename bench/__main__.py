@@ -16,6 +16,7 @@ from rich.console import Console
 
 from bench.bot_media import BotMedia
 from bench.fallback_prompt import FallbackPrompt
+from bench.flood import Flood
 from bench.measurement import Measurement
 from bench.refer_audio import ReferAudio
 from bench.signalling import Signalling
@@ -32,6 +33,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "command": TransferCommand(),
     "fallback": FallbackPrompt(),
     "refer": ReferAudio(),
+    "flood": Flood(),
     "start": Start(),
     "soak": Soak(),
 }
