@@ -4,12 +4,12 @@ attended (INVITE first, then REFER with Replaces or joined); and what peers ask 
 verdict.py    the REFER verdict: a state machine as a table, without I/O
 evidence.py   what an attempt leaves behind
 ringing.py    reach one target: dial, ring, answer
-talk.py       the legs joined, until one leaves
-invite.py     reach the target, join the legs
+talk.py       the target told who is coming, the legs joined until one leaves
+invite.py     reach the target, tell it, join the legs
 refer.py      REFER on the caller's dialog, and the verdict's timers
 hold.py       the hold that a failed REFER leaves behind is undone
 bye.py        hand the call back
-attended.py   consult the target, then hand both to the caller's peer, or join them here
+attended.py   the caller's peer takes over a target that was told, in place of the join
 
 by_peer.py        what peers ask for: REFER, INVITE with Replaces
 refer_to.py       where a received REFER points
