@@ -133,6 +133,12 @@ def _node(node: Node, flow: Flow, known: Collection[str]) -> Iterator[Finding]:
         case Bot():
             for target, name in node.transfer.items():
                 yield from _transfers(("transfer", target), name, flow)
+            if node.stays and not node.transfer:
+                yield Finding(
+                    ("stays",),
+                    "has no effect, since nothing is in `transfer`",
+                    "Add `transfer: {default: NODE}`, or remove it",
+                )
         case AgentTransfer():
             yield from _transfer(node)
         case Lookup():

@@ -154,6 +154,9 @@ class Bot(Strict):
     """A bot of the settings."""
     transfer: dict[Name, Name] = Field(default_factory=dict)
     """Which `agent_transfer` node serves which target the bot asks for; `default`: the rest."""
+    stays: bool = False
+    """The bot stays connected, without audio, while the target it asked for is reached: it is told
+    how that goes and may take it back. `false`: its session ends with its `transfer`."""
     done: Name | None = None
     """Where the flow goes when the bot closes its session; absent: the call ends."""
     error: Name

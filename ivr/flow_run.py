@@ -19,11 +19,13 @@ from ivr.ports import (
     Availability,
     BotPort,
     CallerCall,
+    Dismissal,
     PromptSource,
     Recording,
     TrunkCapabilities,
 )
 from ivr.prompts.errors import PromptError
+from ivr.reaching import Reaching, result
 from ivr.result import EndReason
 from ivr.resumption import Resumption, Resumptions, handover_told
 from ivr.tasks import cut, stop
@@ -137,6 +139,7 @@ class FlowRun:
         self.cancel_digit: str | None = None
         """The digit by which the caller takes back the transfer that is under way."""
         self.lines = Lines()
+        self.reaching = Reaching()
         self.chase: Chase | None = None
         """The hunt for somebody who takes the caller, while it goes on."""
         self.reminder: asyncio.Task[None] | None = None
@@ -292,12 +295,15 @@ class FlowRun:
         attempt = Attempt(self.next_attempt(), method, target, "", outcome, reason=reason)
         self.record(attempt)
         self.emit(TransferEnded(attempt))
+        self.bot.tell(result(attempt))
         return attempt
 
     def joined(self) -> None:
         """Caller and target hear each other."""
         if self.handing_over and self.handover is not None:
             self.handover = replace(self.handover, status=HandoverStatus.ACTIVE)
+            self.bot.tell(replace(self.handover, outcome=Outcome.CONNECTED))
+            self.bot.dismiss(Dismissal.TRANSFERRED)
         if self.reminder is not None:
             cut(self.reminder)
 

@@ -48,6 +48,7 @@ from ivr.ports import (
     BotPort,
     CallEnded,
     CallerCall,
+    Dismissal,
     PromptSource,
     Recording,
     TrunkCapabilities,
@@ -157,6 +158,7 @@ class Interpreter:
         run.emit(FlowStarted(run.start))
         end = await self._walk()
         self._over = True
+        run.bot.dismiss(_dismissal(end.reason))
         await run.stop_tasks()
         run.drop_handover()
         await self._hang_up(end)
@@ -280,6 +282,9 @@ class Interpreter:
 
     def _observe(self, event: Event) -> None:
         """What happens on the caller's leg while a node waits for something else."""
+        progress = self._run.reaching.happened(event)
+        if progress is not None:
+            self._run.bot.tell(progress)
         match event:
             case TransferJoined():
                 self._run.answered.set()
@@ -337,6 +342,7 @@ class Interpreter:
     def _divert(self, step: Step) -> None:
         """Send the call elsewhere as soon as the current node has let go of it."""
         self._run.drop_handover()
+        self._run.bot.dismiss(Dismissal.ELSEWHERE)
         self._diversion = step
         if self._work is not None:
             cut(self._work)
@@ -424,3 +430,14 @@ class Interpreter:
 
     def _refuse(self, reason: RefusalReason, message: str) -> Never:
         raise DecisionRefused(reason, message)
+
+
+def _dismissal(end: EndReason) -> Dismissal:
+    """Why a bot that has stayed leaves when the flow ends."""
+    match end:
+        case EndReason.TRANSFERRED | EndReason.HANDED_BACK:
+            return Dismissal.TRANSFERRED
+        case EndReason.CALLER_HANGUP:
+            return Dismissal.CALLER_LEFT
+        case _:
+            return Dismissal.ELSEWHERE

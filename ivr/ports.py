@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from config.call_recordings import RecordAction
@@ -16,6 +17,7 @@ from config.context import NO_CONTEXT, Context
 from config.flows import Prompt, Waiting
 from config.groups import Group
 from config.targets import Target
+from ivr.reaching import Progress
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.errors import CallEnded
@@ -37,8 +39,10 @@ __all__ = [
     "CallEnded",
     "CallFacts",
     "CallerCall",
+    "Dismissal",
     "PromptSource",
     "Recording",
+    "TakeBack",
     "TransferOrder",
     "TrunkCapabilities",
 ]
@@ -129,6 +133,10 @@ class CallerCall(Protocol):
         """End the caller's leg with BYE, or before the answer with `code`, carrying `headers`."""
 
 
+TakeBack = Callable[[], str | None]
+"""Takes the transfer back that a bot has asked for: None, or why that is too late or too early."""
+
+
 @dataclass(frozen=True, slots=True)
 class BotStart:
     """What a bot is told when a conversation begins."""
@@ -141,6 +149,9 @@ class BotStart:
     """The last transfer's result, when the flow comes back to the bot after one."""
     variables: dict[str, str]
     """The call's own, shared by all its conversations: what a bot sets here the next one gets."""
+    take_back: TakeBack | None = None
+    """The bot stays connected while the target it asks for is reached, and may take the transfer
+    back by this; None: it leaves with its transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +202,18 @@ Accepts = Callable[[BotExit], str | None]
 understands. Answers at once and changes nothing."""
 
 
+class Dismissal(StrEnum):
+    """Why a bot that has stayed is not needed any more."""
+
+    TRANSFERRED = "transfer"
+    """The caller has somebody to talk to."""
+    CALLER_LEFT = "caller_hangup"
+    ELSEWHERE = "flow"
+    """The call goes on, or ends, without it."""
+
+
 class BotPort(Protocol):
-    """Runs one conversation between this call's caller and a bot."""
+    """Runs one conversation at a time between this call's caller and a bot."""
 
     async def converse(self, start: BotStart, accepts: Accepts) -> BotExit:
         """Connect the caller's audio to the bot until one of them decides. Cancelling ends it.
@@ -200,7 +221,19 @@ class BotPort(Protocol):
         A `BotTransfer` or `BotGoto` is shown to `accepts` before it ends the conversation. Where
         that refuses, the bot is sent the refusal as an error and the conversation goes on: a bad
         command never costs the call.
+
+        With `start.take_back`, an accepted `BotTransfer` leaves the bot connected, apart from the
+        caller's audio. The next conversation at the same node is with that bot, if it is still
+        there, and without a new start; one at another node dismisses it.
         """
+
+    def tell(self, news: Progress | Handover) -> None:
+        """Tell the bot that has stayed how its transfer goes, or, last, what has become of it.
+        Without effect where none has."""
+
+    def dismiss(self, why: Dismissal) -> None:
+        """End the session of the bot that has stayed. Without effect where none has, and on a
+        conversation with the caller."""
 
 
 class Recording(Protocol):

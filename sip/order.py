@@ -19,6 +19,7 @@ class Withdrawal(StrEnum):
     CANCELLED = "cancelled"
     """Through the API, or because the call goes on elsewhere."""
     BY_CALLER = "cancelled by the caller"
+    BY_BOT = "cancelled by the bot"
     ELSEWHERE = "answered elsewhere"
     """Another target that was rung at the same time has the caller."""
 

@@ -29,8 +29,10 @@ from ivr.ports import (
     BotStart,
     BotTransfer,
     CallEnded,
+    Dismissal,
 )
 from ivr.prompts.errors import PromptError
+from ivr.reaching import Progress
 from ivr.resumption import Resumption
 from sip.audio import Pcm
 from sip.context.received import Received
@@ -43,7 +45,7 @@ from sip.events import (
     TransferStarted,
 )
 from sip.order import TransferOrder
-from sip.outcome import Attempt, Method, Outcome, Side
+from sip.outcome import Attempt, Handover, Method, Outcome, Side
 
 
 class Stage:
@@ -304,6 +306,9 @@ class TwinBot:
         self.stage = stage
         self.starts: list[BotStart] = []
         self.refusals: list[str] = []
+        self.told: list[Progress | Handover] = []
+        """What a bot that stays would be told."""
+        self.dismissals: list[Dismissal] = []
         self.asks = True
         """False: a session that breaks its contract and does not ask what the flow accepts."""
         self.goodbye = False
@@ -327,6 +332,12 @@ class TwinBot:
             if self.goodbye:
                 await self.stage.take(f"goodbye to {start.bot}")
             self.stage.journal.append(f"bot {start.bot} released")
+
+    def tell(self, news: Progress | Handover) -> None:
+        self.told.append(news)
+
+    def dismiss(self, why: Dismissal) -> None:
+        self.dismissals.append(why)
 
     def _refused(self, chosen: BotExit, accepts: Accepts) -> str | None:
         if self.asks and isinstance(chosen, BotTransfer | BotGoto):

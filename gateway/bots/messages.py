@@ -60,7 +60,7 @@ class ErrorCode(StrEnum):
     """Audio beyond the backlog was dropped; at most one such error a second."""
     TOO_MANY_MARKS = "too_many_marks"
     REFUSED = "refused"
-    """The flow does not allow it; the message says why."""
+    """The flow does not allow it, or not now; the message says why."""
     BUSY = "busy"
     """The same request is still being carried out."""
 
@@ -72,7 +72,8 @@ class StopReason(StrEnum):
     HANGUP = "hangup"
     """The bot's own `hangup`."""
     TRANSFER = "transfer"
-    """The bot's own `transfer`; a later `start` may bring its result as `handover`."""
+    """The bot's own `transfer`; a later `start` may bring its result as `handover`. A bot that
+    stays gets it once the caller has somebody to talk to."""
     FLOW = "flow"
     """The call goes on elsewhere: the bot's `goto`, or a decision of an operator."""
 
@@ -120,7 +121,7 @@ class HandoverError(_ToBot):
 
 
 class HandoverFacts(_ToBot):
-    """`start.handover`: what became of the call's last transfer."""
+    """What became of the call's last transfer: `start.handover`, and the frame `handover`."""
 
     status: HandoverStatus
     outcome: Outcome | None
@@ -177,6 +178,24 @@ class Resume(_ToBot):
     type: Literal["resume"] = "resume"
 
 
+class TransferProgress(_ToBot):
+    """How far the transfer has come that a bot asked for which stays."""
+
+    type: Literal["transfer"] = "transfer"
+    attempt: str | None
+    """Null: it was ordered, and nothing has been dialled yet."""
+    target: str
+    status: HandoverStatus
+    outcome: Outcome | None
+    sip_code: int | None
+
+
+class HandedOver(HandoverFacts):
+    """What has become of that transfer, told once: the caller is back, or with somebody."""
+
+    type: Literal["handover"] = "handover"
+
+
 class Stop(_ToBot):
     """The last frame of a connection; the gateway closes it next."""
 
@@ -194,7 +213,7 @@ class Error(_ToBot):
     """Dotted path of the field at fault, e.g. `headers.X-Case`."""
 
 
-ToBot = Start | Dtmf | MarkReached | Hold | Resume | Stop | Error
+ToBot = Start | Dtmf | MarkReached | Hold | Resume | TransferProgress | HandedOver | Stop | Error
 
 
 class _FromBot(BaseModel):
@@ -235,6 +254,12 @@ class Transfer(_FromBot):
     headers: Headers = Field(default_factory=dict)
     context: Context = Context()
     """What the one who takes the call is told."""
+
+
+class CancelTransfer(_FromBot):
+    """Take the transfer back that is under way."""
+
+    type: Literal["cancel_transfer"]
 
 
 class Hangup(_FromBot):
@@ -278,4 +303,4 @@ class Set(_FromBot):
     ]
 
 
-FromBot = Mark | Clear | Transfer | Hangup | Goto | SendDtmf | Set | Log
+FromBot = Mark | Clear | Transfer | CancelTransfer | Hangup | Goto | SendDtmf | Set | Log

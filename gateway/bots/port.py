@@ -2,6 +2,9 @@
 
 A conversation has two connections at most. When the first cannot be made or breaks off, the caller
 hears music, the bot gets one more chance, and then the flow goes on at its `error` exit.
+
+A bot that stays keeps its connection while its transfer is under way, and the next conversation at
+the same node goes on with it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -31,7 +35,9 @@ from ivr.ports import (
     BotStart,
     BotTransfer,
     CallEnded,
+    Dismissal,
 )
+from ivr.reaching import Progress
 from sip.audio import Pcm
 from sip.events import Event, LegEvent
 from sip.outcome import Handover
@@ -40,6 +46,20 @@ log = structlog.get_logger()
 
 RECONNECT_DELAY = 1.0
 """Seconds between the two connections: what a bot that is restarted needs to listen again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The connection to a bot that stands or is being made, and the start it was made for."""
+
+    session: Session
+    start: BotStart
+
+    def serves(self, start: BotStart) -> bool:
+        """Whether a conversation that begins so goes on with a bot that has stayed."""
+        here, there = self.start, start
+        same = (here.bot, here.flow, here.node) == (there.bot, there.flow, there.node)
+        return same and self.session.waiting
 
 
 class BotConversations:
@@ -63,7 +83,7 @@ class BotConversations:
         self._leg = leg
         self._waiting = waiting
         self._emit = emit
-        self._session: Session | None = None
+        self._link: _Link | None = None
         leg.subscribe(self._on_event)  # the replay finds no session, and reaches no bot
 
     async def converse(self, start: BotStart, accepts: Accepts) -> BotExit:
@@ -76,7 +96,12 @@ class BotConversations:
         audio = self._leg.open_audio(bot.sample_rate)
         audio.backlog_limit = bot.backlog
         try:
-            first = await self._attempt(start, accepts, audio, music=None)
+            link = self._link
+            if link is not None and link.serves(start):
+                first = await self._resume(link, audio)
+            else:
+                self.dismiss(Dismissal.ELSEWHERE)
+                first = await self._attempt(start, accepts, audio, music=None)
             if not isinstance(first, BotFailed):
                 return first
             music = asyncio.create_task(self._play_music())
@@ -87,6 +112,17 @@ class BotConversations:
                 music.cancel()
         finally:
             audio.close()
+
+    def tell(self, news: Progress | Handover) -> None:
+        """Tell the bot that has stayed how its transfer goes."""
+        if self._link is not None and self._link.session.waiting:
+            told = _progress(news) if isinstance(news, Progress) else _handed_over(news)
+            self._link.session.tell(told)
+
+    def dismiss(self, why: Dismissal) -> None:
+        """End the session of the bot that has stayed."""
+        if self._link is not None and self._link.session.waiting:
+            self._part(self._link, StopReason(why.value), _DISMISSED[why])
 
     async def _attempt(
         self,
@@ -100,38 +136,65 @@ class BotConversations:
         loop = asyncio.get_running_loop()
         began = loop.time()
         call_log = log.bind(call_id=self._leg.id, bot=start.bot)
-        session = Session(self._leg, audio, start.variables, accepts, call_log)
-        self._session = session
-        ending, message = "interrupted", ""
+        session = Session(self._leg, audio, start, accepts, left=self._left, log=call_log)
+        self._link = link = _Link(session, start)
         try:
             await connect(session, bot.url, _headers(bot), within=bot.connect_timeout)
             if music is not None:
                 music.cancel()
             session.begin(self._start_message(start, reconnected=music is not None))
             self._emit(BotConnected(start.bot, round((loop.time() - began) * 1000)))
-            exit_ = await session.ended()
-            ending, message = _ending(exit_)
-            return exit_
         except (ConnectError, SecretError) as error:
-            ending, message = _ending(failed := _unreachable(error))
+            failed = _unreachable(error)
+            self._part(link, StopReason.FLOW, _ending(failed))
             return failed
+        except BaseException:
+            self._part(link, StopReason.FLOW, _INTERRUPTED)
+            raise
+        return await self._follow(link)
+
+    async def _resume(self, link: _Link, audio: CallerAudio) -> BotExit:
+        link.session.resume(audio)
+        return await self._follow(link)
+
+    async def _follow(self, link: _Link) -> BotExit:
+        """The conversation with a bot that is there, to its decision or failure."""
+        ending = _INTERRUPTED
+        stays = False
+        try:
+            exit_ = await link.session.ended()
+            ending, stays = _ending(exit_), link.session.waiting
+            return exit_
         except CallEnded:
-            ending = "caller_hangup"
+            ending = "caller_hangup", ""
             raise
         finally:
-            session.stop(StopReason.FLOW)
-            self._session = None
-            self._emit(
-                BotDisconnected(
-                    start.bot,
-                    ending,
-                    message,
-                    frames_dropped=session.frames_dropped,
-                    dropped_ms=session.protocol.counters.dropped_bytes
-                    * 1000
-                    // (2 * bot.sample_rate),
-                )
+            if not stays:
+                self._part(link, StopReason.FLOW, ending)
+
+    def _left(self, how: BotDone | BotFailed) -> None:
+        """The bot that waits for its transfer has closed, or is gone."""
+        if self._link is not None:
+            self._part(self._link, StopReason.FLOW, _ending(how))
+
+    def _part(self, link: _Link, reason: StopReason, ending: tuple[str, str]) -> None:
+        """The connection is over. Does nothing the second time."""
+        if self._link is not link:
+            return
+        self._link = None
+        link.session.stop(reason)
+        why, message = ending
+        rate = self._bots[link.start.bot].sample_rate
+        dropped = link.session.protocol.counters.dropped_bytes
+        self._emit(
+            BotDisconnected(
+                link.start.bot,
+                why,
+                message,
+                frames_dropped=link.session.frames_dropped,
+                dropped_ms=dropped * 1000 // (2 * rate),
             )
+        )
 
     async def _play_music(self) -> None:
         sound = self._waiting(Waiting.MUSIC)
@@ -140,9 +203,9 @@ class BotConversations:
                 await self._leg.play(sound)
 
     def _on_event(self, event: Event) -> None:
-        session = self._session
-        if session is not None and isinstance(event, LegEvent) and event.leg == self._leg.label:
-            session.on_event(event)
+        link = self._link
+        if link is not None and isinstance(event, LegEvent) and event.leg == self._leg.label:
+            link.session.on_event(event)
 
     def _start_message(self, start: BotStart, *, reconnected: bool) -> messages.Start:
         call = self._leg.info
@@ -189,6 +252,30 @@ def _handover(handover: Handover) -> messages.HandoverFacts:
         message=handover.message,
         error=None if reason is None else messages.HandoverError(reason=reason),
     )
+
+
+def _handed_over(handover: Handover) -> messages.HandedOver:
+    return messages.HandedOver(**dict(_handover(handover)))
+
+
+def _progress(progress: Progress) -> messages.TransferProgress:
+    return messages.TransferProgress(
+        attempt=progress.attempt or None,
+        target=progress.target,
+        status=progress.status,
+        outcome=progress.outcome,
+        sip_code=progress.sip_code,
+    )
+
+
+_INTERRUPTED = "interrupted", ""
+
+_DISMISSED = {
+    Dismissal.TRANSFERRED: ("transfer", ""),
+    Dismissal.CALLER_LEFT: ("caller_hangup", ""),
+    Dismissal.ELSEWHERE: _INTERRUPTED,
+}
+"""Reason and message of `BotDisconnected`."""
 
 
 def _ending(exit_: BotExit) -> tuple[str, str]:

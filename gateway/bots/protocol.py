@@ -1,8 +1,15 @@
 """`switchhook.v1` without I/O: what a bot's frame means, and the frames it is answered with.
 
-A conversation is OPENING until `start` is sent, STARTED until `stop`, then STOPPED. The port feeds
-received frames and the time in and obeys the command that comes out; an `Error` goes back to the
-bot as it is. Nothing a bot sends raises: an untrusted peer gets answers, and the call goes on.
+A conversation is OPENING until `start` is sent, STARTED until `stop`, then STOPPED:
+
+    OPENING ──start──▶ STARTED ──stop──▶ STOPPED
+              transfer │    ▲ handover      ▲
+                       ▼    │               │
+                      WAITING ─────stop─────┘     only where the bot stays
+
+The port feeds received frames and the time in and obeys the command that comes out; an `Error` goes
+back to the bot as it is. Nothing a bot sends raises: an untrusted peer gets answers, and the call
+goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +20,16 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from gateway.bots.messages import Error, ErrorCode, FromBot, Mark, MarkReached
+from gateway.bots.messages import (
+    CancelTransfer,
+    Error,
+    ErrorCode,
+    FromBot,
+    Log,
+    Mark,
+    MarkReached,
+    Set,
+)
 
 MAX_TEXT = 128 * 1024
 """Bytes of a text message: the largest legal `transfer` takes about 125 KB, all of it escaped."""
@@ -34,7 +50,7 @@ ERROR_INTERVAL = 1.0
 """Seconds between two errors of one code that audio or a flood causes."""
 
 _ADAPTER: TypeAdapter[FromBot] = TypeAdapter(Annotated[FromBot, Field(discriminator="type")])
-_TYPES = "mark, clear, transfer, hangup, goto, send_dtmf, set, log"
+_TYPES = "mark, clear, transfer, cancel_transfer, hangup, goto, send_dtmf, set, log"
 
 
 class State(Enum):
@@ -42,7 +58,13 @@ class State(Enum):
 
     OPENING = auto()
     STARTED = auto()
+    WAITING = auto()
+    """Its transfer is under way, and its audio off the leg."""
     STOPPED = auto()
+
+
+_WHILE_WAITING = (CancelTransfer, Set, Log)
+"""What a bot may send then: nothing of it reaches the caller, or leads the call elsewhere."""
 
 
 @dataclass(slots=True)
@@ -92,6 +114,14 @@ class Protocol:
             command = _ADAPTER.validate_json(payload)
         except ValidationError as invalid:
             return self._invalid(invalid)
+        if self.state is State.WAITING and not isinstance(command, _WHILE_WAITING):
+            return self._error(
+                ErrorCode.REFUSED,
+                "a transfer is under way: only cancel_transfer, set and log are obeyed",
+                "type",
+            )
+        if self.state is State.STARTED and isinstance(command, CancelTransfer):
+            return self._error(ErrorCode.REFUSED, "no transfer is under way", "type")
         if isinstance(command, Mark):
             if self._marks >= MAX_MARKS:
                 return self._error(
@@ -115,6 +145,9 @@ class Protocol:
             return None
         if self.state is State.OPENING:
             code, message = ErrorCode.BEFORE_START, "wait for `start` before sending audio"
+        elif self.state is State.WAITING:
+            code = ErrorCode.REFUSED
+            message = "a transfer is under way: audio is not played"
         elif size > MAX_AUDIO:
             code = ErrorCode.TOO_LARGE
             message = f"a binary message of {size} bytes, at most {MAX_AUDIO}; it was not played"

@@ -3,12 +3,16 @@
 A session lives in callbacks of the loop: the frame pump hands it the caller's audio, the WebSocket
 the bot's frames, and the first decision ends it. Every command acts at once. A bot that wants to
 be heard out sends a `mark` after its words, and decides when the mark comes back.
+
+A bot that stays outlives its transfer: between `wait` and `resume` it has no audio, and is told by
+`tell` how the transfer goes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 from structlog.typing import FilteringBoundLogger
@@ -25,6 +29,7 @@ from ivr.ports import (
     BotFailed,
     BotGoto,
     BotHangup,
+    BotStart,
     BotTransfer,
     CallEnded,
 )
@@ -37,8 +42,9 @@ class Session:
     Args:
         leg: the caller's.
         audio: the leg's audio, at the rate that `start` announces.
-        variables: the call's own; `set` changes them in place.
+        start: of the conversation; `set` changes its variables in place.
         accepts: the flow's answer to a transfer or goto.
+        left: told how a bot that waits for its transfer has closed.
         log: bound to the call and the bot.
     """
 
@@ -46,15 +52,19 @@ class Session:
         self,
         leg: CallerLeg,
         audio: CallerAudio,
-        variables: dict[str, str],
+        start: BotStart,
         accepts: Accepts,
+        *,
+        left: Callable[[BotDone | BotFailed], None],
         log: FilteringBoundLogger,
     ) -> None:
         self.protocol = Protocol()
         self._leg = leg
         self._audio = audio
-        self._variables = variables
+        self._variables = start.variables
         self._accepts = accepts
+        self._take_back = start.take_back
+        self._left = left
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._connection: BotConnection | None = None
@@ -74,8 +84,23 @@ class Session:
         self._send(start)
         if self._leg.held:
             self._send(messages.Hold())
-        self._audio.sink = self._connection.send_audio if self._connection is not None else None
-        self._audio.on_mark = self._mark_reached
+        self._attach()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the bot has asked for a transfer and stays for it."""
+        return self.protocol.state is State.WAITING
+
+    def tell(self, message: messages.TransferProgress | messages.HandedOver) -> None:
+        """Tell the waiting bot how its transfer goes."""
+        self._send(message)
+
+    def resume(self, audio: CallerAudio) -> None:
+        """The caller is back with the waiting bot: let audio flow."""
+        self._audio = audio
+        self._exit = self._loop.create_future()
+        self.protocol.state = State.STARTED
+        self._attach()
 
     async def ended(self) -> BotExit:
         """Wait for the bot's decision or failure.
@@ -90,16 +115,17 @@ class Session:
 
     def stop(self, reason: StopReason) -> None:
         """Take the bot off the leg: `stop`, then a normal closure. Does nothing the second time."""
-        if not self._detach() or self._connection is None:
+        if not self._end() or self._connection is None:
             return
         self._connection.close(_frame(messages.Stop(reason=reason)))
 
     def on_event(self, event: Event) -> None:
         """Something happened on the caller's leg."""
-        if isinstance(event, LegEnded) and self.protocol.state is not State.STOPPED:
+        state = self.protocol.state
+        if isinstance(event, LegEnded) and state in (State.OPENING, State.STARTED):
             self.stop(StopReason.CALLER_HANGUP)
             self._exit.set_result(None)
-        if self.protocol.state is not State.STARTED:
+        if state not in (State.STARTED, State.WAITING):
             return
         match event:
             case DtmfReceived():
@@ -142,6 +168,8 @@ class Session:
             case messages.Transfer() as ask:
                 exit_ = BotTransfer(ask.target, ask.method, ask.headers, ask.context)
                 self._decide(exit_, StopReason.TRANSFER, "target")
+            case messages.CancelTransfer():
+                self._cancel_transfer()
             case messages.Hangup(headers=headers, tags=tags):
                 self._leave(BotHangup(headers, tuple(tags)), StopReason.HANGUP)
             case messages.Goto(node=node):
@@ -155,12 +183,18 @@ class Session:
 
     def closed(self, how: Closed) -> None:
         """The bot closed, or is gone."""
-        self._detach()
+        waiting = self.waiting
+        self._end()
+        exit_: BotDone | BotFailed
         if how.code == NORMAL_CLOSURE and not how.fault:
-            self._exit.set_result(BotDone())
+            exit_ = BotDone()
         else:
             reason = "protocol_error" if how.fault else "connection_lost"
-            self._exit.set_result(BotFailed(reason, f"closed with {how.code}: {how.reason}"))
+            exit_ = BotFailed(reason, f"closed with {how.code}: {how.reason}")
+        if waiting:
+            self._left(exit_)
+        else:
+            self._exit.set_result(exit_)
 
     # Inside
 
@@ -169,24 +203,41 @@ class Session:
         if refusal is not None:
             words = refusal.removeprefix(f"{at}: ")
             self._send(self.protocol.refuse(ErrorCode.REFUSED, words, at))
+        elif self._take_back is not None and isinstance(exit_, BotTransfer):
+            self._detach()
+            self.protocol.state = State.WAITING
+            self._exit.set_result(exit_)
         else:
             self._leave(exit_, reason)
+
+    def _cancel_transfer(self) -> None:
+        refusal = self._take_back() if self._take_back is not None else "no transfer is under way"
+        if refusal is not None:
+            self._send(self.protocol.refuse(ErrorCode.REFUSED, refusal, "type"))
 
     def _leave(self, exit_: BotExit, reason: StopReason) -> None:
         self.stop(reason)
         self._exit.set_result(exit_)
 
-    def _detach(self) -> bool:
-        """Let go of the leg. False: that has happened before."""
+    def _end(self) -> bool:
+        """Let go of the leg for good. False: that has happened before."""
         if self.protocol.state is State.STOPPED:
             return False
         self.protocol.state = State.STOPPED
+        self._audio.on_mark = None  # what was not played needs no report any more
+        self._detach()
+        return True
+
+    def _attach(self) -> None:
+        self._audio.sink = self._connection.send_audio if self._connection is not None else None
+        self._audio.on_mark = self._mark_reached
+
+    def _detach(self) -> None:
         self._audio.sink = None
-        self._audio.on_mark = None
         self._audio.clear()
+        self._audio.on_mark = None
         if self._digits is not None:
             self._digits.cancel()
-        return True
 
     def _mark_reached(self, name: str, played: bool) -> None:
         self._send(self.protocol.mark_reached(name, played))

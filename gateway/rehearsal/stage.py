@@ -23,8 +23,9 @@ from gateway.rehearsal.surroundings import AsConfigured, EverybodyThere
 from gateway.resumptions import Refusal, Refused
 from gateway.timeline import CallEvent
 from ivr.events import NodeEntered
-from ivr.ports import Accepts, BotExit, BotHangup, BotStart
+from ivr.ports import Accepts, BotExit, BotHangup, BotStart, Dismissal
 from ivr.prompts.store import PromptStore
+from ivr.reaching import Progress
 from ivr.resumption import Resumption
 from sip.agent import SipAgent
 from sip.audio import Pcm
@@ -34,6 +35,7 @@ from sip.faulty.peer import FaultyCall, FaultyPeer
 from sip.faulty.steps import ANSWERS, Acknowledged, Behaviour, Bye, Info, Wait
 from sip.leg import Leg
 from sip.message import Message, user_part
+from sip.outcome import Handover
 
 BESIDE = 8
 """Calls at once: enough that the timers of some run while others talk."""
@@ -204,6 +206,12 @@ class _NoBots:
         """Stop here."""
         self._play.stop(f"bot {start.bot}")
         return BotHangup()
+
+    def tell(self, news: Progress | Handover) -> None:
+        """Nobody has stayed."""
+
+    def dismiss(self, why: Dismissal) -> None:
+        """Nobody has stayed."""
 
 
 class _SpentTokens:

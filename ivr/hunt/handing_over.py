@@ -22,6 +22,7 @@ from ivr.hunt.plan import Candidate, Plan, plan_for_group, plan_for_one
 from ivr.hunt.waiting import Waiting
 from ivr.hunt.whispering import Whispering
 from ivr.ports import TransferOrder
+from ivr.reaching import Progress
 from ivr.resumption import Resumption, trunk_of, way_back
 from ivr.tasks import finished, stop
 from ivr.transfer_request import asked_method, method_for, method_refused
@@ -56,12 +57,16 @@ class HandingOver:
 
     async def carry_out(self) -> Attempt:
         """Announce, then hunt as often as the fallback table says; the handover has the result."""
+        run = self._run
+        run.bot.tell(Progress(self._name, HandoverStatus.QUEUED))
         try:
             attempt = await self._first()
             while (retry := self._retry(attempt)) is not None:
                 attempt = await self._again(retry)
             # Before anything is waited for: from here on there is nothing to be taken back.
-            self._run.handover = Handover.of(attempt)
+            run.handover = Handover.of(attempt)
+            run.withdrawn = None  # one that came too late is not for the next transfer
+            run.bot.tell(run.handover)
         finally:
             await self._waiting.end()
         return attempt
@@ -158,6 +163,7 @@ class HandingOver:
 
         async def order(candidate: Candidate, ring: Ring, made: Try) -> TransferOrder:
             whisper = whispering.for_a_try(ring.method)
+            run.bot.tell(run.reaching.begin(made.attempt, candidate.name))
             return TransferOrder(
                 attempt=made.attempt,
                 name=candidate.name,

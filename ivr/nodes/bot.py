@@ -8,6 +8,8 @@ from ivr.flow_run import End, FlowRun, Step
 from ivr.ports import BotDone, BotExit, BotFailed, BotGoto, BotHangup, BotStart, BotTransfer
 from ivr.result import EndReason
 from ivr.transfer_request import TransferRequest
+from sip.order import Withdrawal
+from sip.outcome import Handover, HandoverStatus
 
 
 async def enter(node: Bot, run: FlowRun) -> Step:
@@ -22,9 +24,27 @@ async def enter(node: Bot, run: FlowRun) -> Step:
         if refusal is not None:
             command = "transfer" if isinstance(wanted, BotTransfer) else "goto"
             run.emit(BotCommandRefused(node.bot, command, refusal))
+        elif isinstance(wanted, BotTransfer) and node.stays:
+            # From here on the bot can take it back, also before its node has begun.
+            run.handover = Handover(HandoverStatus.QUEUED, target=wanted.target)
         return refusal
 
-    start = BotStart(node.bot, run.place.flow, run.place.node, run.handover, run.variables)
+    def take_back() -> str | None:
+        refusal = run.beyond_recall if run.handing_over else "no transfer is under way"
+        if refusal is None:
+            run.take_back(Withdrawal.BY_BOT)
+        else:
+            run.emit(BotCommandRefused(node.bot, "cancel_transfer", refusal))
+        return refusal
+
+    start = BotStart(
+        node.bot,
+        run.place.flow,
+        run.place.node,
+        run.handover,
+        run.variables,
+        take_back if node.stays else None,
+    )
     chosen = await run.bot.converse(start, accepts)
     if _refusal(chosen, node, run) is not None:
         return run.to(node.error)  # the session did not ask

@@ -80,6 +80,53 @@ class TestCommands:
         assert receive(message) == command
 
 
+class TestWhileATransferIsUnderWay:
+    """A bot that stays may take it back, remember and log; the caller is not its to speak to."""
+
+    @pytest.mark.parametrize(
+        ("message", "command"),
+        [
+            ({"type": "cancel_transfer"}, messages.CancelTransfer(type="cancel_transfer")),
+            (
+                {"type": "set", "variables": {"a": "1"}},
+                messages.Set(type="set", variables={"a": "1"}),
+            ),
+            ({"type": "log", "message": "x"}, messages.Log(type="log", message="x")),
+        ],
+        ids=lambda value: value["type"] if isinstance(value, dict) else "",
+    )
+    def test_is_obeyed(self, message: object, command: messages.FromBot) -> None:
+        assert receive(message, Protocol(state=State.WAITING)) == command
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"type": "transfer"},
+            {"type": "hangup"},
+            {"type": "goto", "node": "n"},
+            {"type": "send_dtmf", "digits": "1"},
+            {"type": "mark", "name": "m"},
+            {"type": "clear"},
+        ],
+        ids=lambda message: message["type"],
+    )
+    def test_is_refused(self, message: object) -> None:
+        answer = receive(message, Protocol(state=State.WAITING))
+        assert isinstance(answer, Error)
+        assert (answer.code, answer.field) == (ErrorCode.REFUSED, "type")
+
+    def test_audio_is_refused_once_a_second(self) -> None:
+        protocol = Protocol(state=State.WAITING)
+        assert not protocol.takes_audio(320)
+        answers = [protocol.refuse_audio(320, now) for now in (0.0, 0.5, ERROR_INTERVAL)]
+        assert [each and each.code for each in answers] == ["refused", None, "refused"]
+
+    def test_without_one_there_is_nothing_to_take_back(self) -> None:
+        answer = receive({"type": "cancel_transfer"})
+        assert isinstance(answer, Error)
+        assert answer.code is ErrorCode.REFUSED
+
+
 class TestErrors:
     """A wrong message is answered with its code, the field at fault, and words."""
 

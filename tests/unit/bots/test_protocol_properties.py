@@ -7,10 +7,13 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bots.messages import Error
+from gateway.bots.messages import CancelTransfer, Error, Log, Set
 from gateway.bots.protocol import Protocol, State
 
-TYPES = ["mark", "clear", "transfer", "hangup", "goto", "send_dtmf", "set", "log"]
+TYPES = [
+    *("mark", "clear", "transfer", "cancel_transfer"),
+    *("hangup", "goto", "send_dtmf", "set", "log"),
+]
 FIELDS = ["name", "target", "method", "headers", "node", "digits", "variables", "level", "message"]
 
 json_values = st.recursive(
@@ -36,6 +39,8 @@ def test_any_text_gets_an_answer(state: State, frames: list[tuple[bytes, float]]
         assert protocol.state is state
         if isinstance(answer, Error):
             assert len(answer.model_dump_json()) < 4096
+        elif state is State.WAITING:
+            assert answer is None or isinstance(answer, CancelTransfer | Set | Log)
         elif state is not State.STARTED:
             assert answer is None
 
