@@ -253,12 +253,13 @@ class TestTheDisk:
 
 
 class TestOpus:
-    """Ogg with Opus, for those who keep much."""
+    """Ogg with Opus, for those who keep much; here of a bridge at 16 kHz."""
 
     async def test_it_holds_the_same(
         self, start_gateway: StartGateway, start_phone: StartPhone, tmp_path: Path
     ) -> None:
         world = world_of(tmp_path / "opus", "opus")
+        world.settings["trunks"] = {"carrier": {"codecs": ["PCMA", "PCMU", "G722"]}}
         start_gateway(world)
         bot = ScriptedBot()
         await bot.start(world.bot_port)
@@ -275,6 +276,7 @@ class TestOpus:
         assert recording["file"].endswith(".opus")
         assert soundfile.info(world.folder / "kept" / recording["file"]).subtype == "OPUS"
         samples, rate = soundfile.read(world.folder / "kept" / recording["file"])
+        assert recording["duration_ms"] == pytest.approx(len(samples) / rate * 1000, abs=40)
         for channel, hertz in enumerate((CALLER_TONE, BOT_TONE)):
             spectrum = np.abs(np.fft.rfft(samples[:, channel]))
             loudest = np.fft.rfftfreq(len(samples), 1 / rate)[spectrum.argmax()]
