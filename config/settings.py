@@ -438,6 +438,21 @@ class Trunk(Strict):
         return self
 
 
+class SpeechActivity(Strict):
+    """Telling a bot when its caller speaks, and when nobody does."""
+
+    start_ms: int = Field(default=100, ge=20, le=1000)
+    """Milliseconds of voice until it counts as speech: shorter ones are a cough or a click."""
+    stop_ms: int = Field(default=500, ge=100, le=5000)
+    """Milliseconds without voice until speech counts as over."""
+    threshold_db: float = Field(default=9, ge=3, le=40)
+    """Decibels by which a voice must stand out of the line's noise."""
+    barge_in: Literal["none", "clear"] = "none"
+    """`clear` drops the bot's audio that has not been played when the caller begins to speak."""
+    dead_air: Seconds | None = Field(default=None, gt=0)
+    """Seconds without a sound of caller and bot until the bot is told; and again after as many."""
+
+
 class Bot(Strict):
     """A bot that the gateway connects to for each conversation."""
 
@@ -451,6 +466,8 @@ class Bot(Strict):
     """Seconds of audio a bot may send ahead; beyond it the oldest is dropped and the bot told."""
     token: Secret | None = None
     """Sent as `Authorization: Bearer`."""
+    speech: SpeechActivity | None = None
+    """Tell the bot when the caller speaks; without it nobody listens for that."""
 
 
 class Speech(Strict):

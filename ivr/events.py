@@ -106,6 +106,34 @@ class BotDisconnected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechStarted(Event):
+    """The caller begins to speak to a bot that listens for it."""
+
+    name: ClassVar[str] = "speech.started"
+    bot: str
+    cleared: bool
+    """Barge-in: audio of the bot still waited, and was dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(Event):
+    """The caller has stopped to speak."""
+
+    name: ClassVar[str] = "speech.stopped"
+    bot: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadAir(Event):
+    """Neither caller nor bot has been heard for so long."""
+
+    name: ClassVar[str] = "speech.dead_air"
+    bot: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class BotCommandRefused(Event):
     """The flow cannot do what the bot asked for; the conversation goes on."""
 

@@ -10,14 +10,25 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from sip.errors import MediaError
 from sip.pjsip import native
 
-_RECORD = struct.Struct("=II")  # id, bytes: struct record in frame_pump.c
+_RECORD = struct.Struct("=IHH")  # id, bytes, Speech: struct record in frame_pump.c
 
 # 600 bot legs at 8 kHz fill 196 800 bytes a tick; a batch that does not fit is read in turns.
 _BATCH_BYTES = 256 * 1024
+
+
+_FRAMES_A_SECOND = 50
+
+
+class Speech(IntEnum):
+    """What begins with a frame of the caller: enum sh_speech_event in speech.h."""
+
+    STARTED = 1
+    STOPPED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,8 @@ class AudioPort:
         """Called with each 20 ms frame of the caller; the view is valid during the call only."""
         self.on_mark: Callable[[str, bool], None] | None = None
         """Called with a mark's name: True when its audio was played, False when it was cleared."""
+        self.on_speech: Callable[[Speech], None] | None = None
+        """Called when the caller starts and stops to speak, in turns, once `listen` was called."""
         self.backlog_limit = 30.0
         """Seconds of bot audio that may wait for playback."""
         self.on_close: Callable[[], None] | None = None
@@ -76,6 +89,22 @@ class AudioPort:
             written, _, heard, dropped, underruns = self._state()
             self._last = PortCounters(heard, dropped, underruns, written, self._dropped)
         return self._last
+
+    def listen(self, start_ms: int, stop_ms: int, threshold_db: float) -> None:
+        """Tell `on_speech` from now on. Once for each port.
+
+        Args:
+            start_ms: of voice until it counts as speech.
+            stop_ms: without voice until speech counts as over.
+            threshold_db: by how much a voice must stand out of the line's noise.
+        """
+        if self._open:
+            native.pump_listen(self.id, start_ms, stop_ms, threshold_db)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Since the caller spoke or the bot was heard, or `listen` was called."""
+        return native.pump_quiet(self.id) / _FRAMES_A_SECOND if self._open else 0.0
 
     def write(self, pcm: bytes | memoryview) -> int:
         """Queue whole samples for the caller.
@@ -220,9 +249,11 @@ class FramePump:
     def _deliver(self, filled: int) -> None:
         at, view, ports = 0, self._view, self._ports
         while at < filled:
-            port_id, size = _RECORD.unpack_from(view, at)
+            port_id, size, speech = _RECORD.unpack_from(view, at)
             at += _RECORD.size
             port = ports.get(port_id)
+            if speech and port is not None and port.on_speech is not None:
+                port.on_speech(Speech(speech))
             if port is not None and port.sink is not None:
                 port.sink(view[at : at + size])
             at += size

@@ -2,6 +2,7 @@
 
     port.py         the flow's view: one conversation, its second chance, the music in between
     session.py      one connection: the bot's commands and the caller's events
+    listening.py    who speaks, barge-in and dead air
     protocol.py     the rules, without I/O: what a frame means, which error answers it
     messages.py     every message, field by field
     connect.py      reaching the bot within its limit of time

@@ -8,6 +8,7 @@ from typing import Protocol
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.events import Event
+from sip.frame_pump import Speech
 
 
 class CallerAudio(Protocol):
@@ -17,8 +18,21 @@ class CallerAudio(Protocol):
     """Takes one 20 ms frame of the caller; the memoryview is valid during the call only."""
     on_mark: Callable[[str, bool], None] | None
     """Told a mark's name, and whether the audio before it was played or dropped."""
+    on_speech: Callable[[Speech], None] | None
+    """Told in turns that the caller starts and stops to speak, once `listen` was called."""
     backlog_limit: float
     """Seconds of audio that may wait to be played."""
+
+    @property
+    def queued_seconds(self) -> float:
+        """Of audio that has not been played yet."""
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Since the caller spoke or the bot was heard, or `listen` was called."""
+
+    def listen(self, start_ms: int, stop_ms: int, threshold_db: float) -> None:
+        """Tell `on_speech` from now on; once."""
 
     def write(self, pcm: bytes | memoryview) -> int:
         """Queue PCM16 of any length; returns how many bytes, the oldest, were dropped for it."""

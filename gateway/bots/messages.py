@@ -196,6 +196,27 @@ class HandedOver(HandoverFacts):
     type: Literal["handover"] = "handover"
 
 
+class SpeechStarted(_ToBot):
+    """The caller begins to speak. `cleared`: the bot's audio that still waited was dropped."""
+
+    type: Literal["speech_started"] = "speech_started"
+    cleared: bool
+
+
+class SpeechStopped(_ToBot):
+    """The caller has stopped, after so long."""
+
+    type: Literal["speech_stopped"] = "speech_stopped"
+    duration_ms: int
+
+
+class Silence(_ToBot):
+    """Neither side has been heard for so long."""
+
+    type: Literal["silence"] = "silence"
+    seconds: float
+
+
 class Stop(_ToBot):
     """The last frame of a connection; the gateway closes it next."""
 
@@ -213,7 +234,20 @@ class Error(_ToBot):
     """Dotted path of the field at fault, e.g. `headers.X-Case`."""
 
 
-ToBot = Start | Dtmf | MarkReached | Hold | Resume | TransferProgress | HandedOver | Stop | Error
+ToBot = (
+    Start
+    | Dtmf
+    | MarkReached
+    | Hold
+    | Resume
+    | SpeechStarted
+    | SpeechStopped
+    | Silence
+    | TransferProgress
+    | HandedOver
+    | Stop
+    | Error
+)
 
 
 class _FromBot(BaseModel):

@@ -22,6 +22,7 @@ from config.flows import Waiting
 from gateway.bots import messages
 from gateway.bots.caller import CallerAudio, CallerLeg
 from gateway.bots.connect import ConnectError, ConnectFailure, connect
+from gateway.bots.listening import Listening
 from gateway.bots.messages import StopReason
 from gateway.bots.session import Session
 from ivr.events import BotConnected, BotDisconnected
@@ -95,6 +96,8 @@ class BotConversations:
         bot = self._bots[start.bot]
         audio = self._leg.open_audio(bot.sample_rate)
         audio.backlog_limit = bot.backlog
+        if bot.speech is not None:
+            audio.listen(bot.speech.start_ms, bot.speech.stop_ms, bot.speech.threshold_db)
         try:
             link = self._link
             if link is not None and link.serves(start):
@@ -117,7 +120,7 @@ class BotConversations:
         """Tell the bot that has stayed how its transfer goes."""
         if self._link is not None and self._link.session.waiting:
             told = _progress(news) if isinstance(news, Progress) else _handed_over(news)
-            self._link.session.tell(told)
+            self._link.session.send(told)
 
     def dismiss(self, why: Dismissal) -> None:
         """End the session of the bot that has stayed."""
@@ -137,6 +140,8 @@ class BotConversations:
         began = loop.time()
         call_log = log.bind(call_id=self._leg.id, bot=start.bot)
         session = Session(self._leg, audio, start, accepts, left=self._left, log=call_log)
+        if bot.speech is not None:
+            session.listening = Listening(start.bot, audio, bot.speech, session.send, self._emit)
         self._link = link = _Link(session, start)
         try:
             await connect(session, bot.url, _headers(bot), within=bot.connect_timeout)

@@ -5,7 +5,7 @@ the bot's frames, and the first decision ends it. Every command acts at once. A 
 be heard out sends a `mark` after its words, and decides when the mark comes back.
 
 A bot that stays outlives its transfer: between `wait` and `resume` it has no audio, and is told by
-`tell` how the transfer goes.
+`send` how the transfer goes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from gateway.bots import messages
 from gateway.bots.caller import CallerAudio, CallerLeg
 from gateway.bots.connection import NORMAL_CLOSURE, BotConnection, Closed
+from gateway.bots.listening import Listening
 from gateway.bots.messages import ErrorCode, StopReason, ToBot
 from gateway.bots.protocol import Protocol, State
 from ivr.ports import (
@@ -59,6 +60,8 @@ class Session:
         log: FilteringBoundLogger,
     ) -> None:
         self.protocol = Protocol()
+        self.listening: Listening | None = None
+        """Tells the bot who speaks; None: it does not want to know."""
         self._leg = leg
         self._audio = audio
         self._variables = start.variables
@@ -81,9 +84,9 @@ class Session:
         if self.protocol.state is not State.OPENING:
             return  # the bot closed right after its handshake
         self.protocol.state = State.STARTED
-        self._send(start)
+        self.send(start)
         if self._leg.held:
-            self._send(messages.Hold())
+            self.send(messages.Hold())
         self._attach()
 
     @property
@@ -91,9 +94,10 @@ class Session:
         """Whether the bot has asked for a transfer and stays for it."""
         return self.protocol.state is State.WAITING
 
-    def tell(self, message: messages.TransferProgress | messages.HandedOver) -> None:
-        """Tell the waiting bot how its transfer goes."""
-        self._send(message)
+    def send(self, message: ToBot) -> None:
+        """Send the bot a frame."""
+        if self._connection is not None:
+            self._connection.send_text(_frame(message))
 
     def resume(self, audio: CallerAudio) -> None:
         """The caller is back with the waiting bot: let audio flow."""
@@ -129,9 +133,9 @@ class Session:
             return
         match event:
             case DtmfReceived():
-                self._send(messages.Dtmf(digit=event.digit, duration_ms=event.duration_ms))
+                self.send(messages.Dtmf(digit=event.digit, duration_ms=event.duration_ms))
             case HoldChanged():
-                self._send(messages.Hold() if event.held else messages.Resume())
+                self._hold_changed(event.held)
             case _:
                 pass
 
@@ -152,7 +156,7 @@ class Session:
         else:
             error = self.protocol.refuse_audio(len(payload), self._loop.time())
         if error is not None:
-            self._send(error)
+            self.send(error)
 
     def text(self, payload: bytes) -> None:
         """A command."""
@@ -160,7 +164,7 @@ class Session:
             case None:
                 pass
             case messages.Error() as error:
-                self._send(error)
+                self.send(error)
             case messages.Mark(name=name):
                 self._audio.mark(name)
             case messages.Clear():
@@ -202,7 +206,7 @@ class Session:
         refusal = self._accepts(exit_)
         if refusal is not None:
             words = refusal.removeprefix(f"{at}: ")
-            self._send(self.protocol.refuse(ErrorCode.REFUSED, words, at))
+            self.send(self.protocol.refuse(ErrorCode.REFUSED, words, at))
         elif self._take_back is not None and isinstance(exit_, BotTransfer):
             self._detach()
             self.protocol.state = State.WAITING
@@ -213,7 +217,7 @@ class Session:
     def _cancel_transfer(self) -> None:
         refusal = self._take_back() if self._take_back is not None else "no transfer is under way"
         if refusal is not None:
-            self._send(self.protocol.refuse(ErrorCode.REFUSED, refusal, "type"))
+            self.send(self.protocol.refuse(ErrorCode.REFUSED, refusal, "type"))
 
     def _leave(self, exit_: BotExit, reason: StopReason) -> None:
         self.stop(reason)
@@ -231,21 +235,34 @@ class Session:
     def _attach(self) -> None:
         self._audio.sink = self._connection.send_audio if self._connection is not None else None
         self._audio.on_mark = self._mark_reached
+        if self.listening is not None:
+            self.listening.begin(self._audio, held=self._leg.held)
 
     def _detach(self) -> None:
         self._audio.sink = None
+        if self.listening is not None:
+            self.listening.stop()
         self._audio.clear()
         self._audio.on_mark = None
         if self._digits is not None:
             self._digits.cancel()
 
+    def _hold_changed(self, held: bool) -> None:
+        self.send(messages.Hold() if held else messages.Resume())
+        if self.listening is None or self.waiting:
+            return
+        if held:
+            self.listening.hold()
+        else:
+            self.listening.resume()
+
     def _mark_reached(self, name: str, played: bool) -> None:
-        self._send(self.protocol.mark_reached(name, played))
+        self.send(self.protocol.mark_reached(name, played))
 
     def _press(self, digits: str) -> None:
         if self._digits is not None and not self._digits.done():
             busy = "the digits of the last `send_dtmf` are still being sent"
-            self._send(self.protocol.refuse(ErrorCode.BUSY, busy, "digits"))
+            self.send(self.protocol.refuse(ErrorCode.BUSY, busy, "digits"))
             return
         self._digits = self._loop.create_task(self._send_digits(digits))
 
@@ -256,13 +273,9 @@ class Session:
     def _set(self, variables: dict[str, str]) -> None:
         if len(self._variables.keys() | variables.keys()) > messages.MAX_VARIABLES:
             full = f"a call has at most {messages.MAX_VARIABLES} variables"
-            self._send(self.protocol.refuse(ErrorCode.REFUSED, full, "variables"))
+            self.send(self.protocol.refuse(ErrorCode.REFUSED, full, "variables"))
             return
         self._variables.update(variables)
-
-    def _send(self, message: ToBot) -> None:
-        if self._connection is not None:
-            self._connection.send_text(_frame(message))
 
 
 _LEVELS = {

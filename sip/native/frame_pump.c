@@ -11,6 +11,7 @@
  * nor overwrites what is still being read, and nobody waits.
  */
 #include "port.h"
+#include "speech.h"
 
 #include <string.h>
 
@@ -32,11 +33,17 @@ struct leg {
     atomic_uint_fast64_t spoken_clear; /* the consumer jumps here: set by the loop, never behind */
 
     atomic_uint_fast64_t heard_dropped, underruns;
+
+    atomic_bool listening; /* stored once, when `speech` is filled in; the clock's from then on */
+    struct sh_speech speech;
+    uint8_t speech_events[HEARD_FRAMES]; /* enum sh_speech_event, what began with each frame heard */
+    atomic_uint_fast64_t last_sound;     /* heard_written when a voice or the bot was last heard */
 };
 
 struct record {
     uint32_t id;
-    uint32_t bytes;
+    uint16_t bytes;
+    uint16_t speech; /* enum sh_speech_event */
 };
 
 static struct leg *legs[SH_MAX_PORTS]; /* the loop's thread alone */
@@ -61,6 +68,13 @@ static pj_status_t put_heard(pjmedia_port *base, pjmedia_frame *frame)
         memcpy(slot, frame->buf, bytes);
     else
         memset(slot, 0, bytes);
+    /* acquire: the listener is filled in */
+    if (atomic_load_explicit(&leg->listening, memory_order_acquire)) {
+        leg->speech_events[written % HEARD_FRAMES] =
+            (uint8_t)sh_speech_hear(&leg->speech, slot, leg->frame_samples);
+        if (leg->speech.speaking)
+            atomic_store_explicit(&leg->last_sound, written + 1, memory_order_relaxed);
+    }
     /* release: the frame is in place before the loop can see it */
     atomic_store_explicit(&leg->heard_written, written + 1, memory_order_release);
     return PJ_SUCCESS;
@@ -102,6 +116,11 @@ static pj_status_t get_spoken(pjmedia_port *base, pjmedia_frame *frame)
         return PJ_SUCCESS;
     }
     memset(samples + count, 0, (leg->frame_samples - count) * sizeof *samples);
+    if (atomic_load_explicit(&leg->listening, memory_order_relaxed) &&
+        sh_speech_audible(samples, leg->frame_samples))
+        atomic_store_explicit(&leg->last_sound,
+                              atomic_load_explicit(&leg->heard_written, memory_order_relaxed),
+                              memory_order_relaxed);
     frame->type = PJMEDIA_FRAME_TYPE_AUDIO;
     frame->size = leg->frame_samples * sizeof *samples;
     return PJ_SUCCESS;
@@ -159,7 +178,52 @@ pj_status_t sh_pump_close(unsigned id)
     return PJ_SUCCESS;
 }
 
-/* Move every leg's heard frames into `buffer` as records (id, bytes, samples). Returns the bytes
+/* Tell from now on, frame by frame, when the caller starts and stops to speak. Once a leg. */
+pj_status_t sh_pump_listen(unsigned id, unsigned start_ms, unsigned stop_ms, float threshold_db)
+{
+    struct leg *leg = find(id);
+
+    if (!leg)
+        return PJ_ENOTFOUND;
+    if (atomic_load_explicit(&leg->listening, memory_order_relaxed))
+        return PJ_EINVALIDOP; /* the listener is the clock thread's */
+    sh_speech_init(&leg->speech, start_ms, stop_ms, threshold_db);
+    atomic_store_explicit(&leg->last_sound, atomic_load(&leg->heard_written), memory_order_relaxed);
+    /* release: the listener is filled in before the clock uses it */
+    atomic_store_explicit(&leg->listening, true, memory_order_release);
+    return PJ_SUCCESS;
+}
+
+/* Frames since a listened leg's caller or bot was last heard. */
+PyObject *sh_pump_quiet(unsigned id)
+{
+    struct leg *leg = find(id);
+    uint_fast64_t last;
+
+    if (!leg)
+        return PyLong_FromLong(0);
+    last = atomic_load(&leg->last_sound); /* first: the clock goes on meanwhile */
+    return PyLong_FromUnsignedLongLong(atomic_load(&leg->heard_written) - last);
+}
+
+/* A recording, judged as a leg's audio is: one enum sh_speech_event for each whole frame. */
+PyObject *sh_speech_judge(const int16_t *samples, size_t count, unsigned rate, unsigned start_ms,
+                          unsigned stop_ms, float threshold_db)
+{
+    size_t frame = FRAME_SAMPLES(rate), whole = count / frame;
+    PyObject *events = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)whole);
+    struct sh_speech speech;
+
+    if (!events)
+        return NULL;
+    sh_speech_init(&speech, start_ms, stop_ms, threshold_db);
+    for (size_t i = 0; i < whole; i++)
+        PyBytes_AS_STRING(events)[i] =
+            (char)sh_speech_hear(&speech, samples + i * frame, (unsigned)frame);
+    return events;
+}
+
+/* Move every leg's heard frames into `buffer` as records (id, bytes, speech, samples). Returns the bytes
  * filled; what does not fit stays for the next call, which goes on at the same leg. */
 Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size)
 {
@@ -174,13 +238,14 @@ Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size)
             /* acquire: frames below this position are in place */
             uint_fast64_t written =
                 atomic_load_explicit(&leg->heard_written, memory_order_acquire);
-            struct record record = {id, leg->frame_samples * (uint32_t)sizeof(pj_int16_t)};
+            struct record record = {id, (uint16_t)(leg->frame_samples * sizeof(pj_int16_t)), 0};
 
             for (; read < written; read++) {
                 if (buffer + size - to < (Py_ssize_t)(sizeof record + record.bytes)) {
                     atomic_store_explicit(&leg->heard_read, read, memory_order_release);
                     return to - buffer;
                 }
+                record.speech = leg->speech_events[read % HEARD_FRAMES];
                 memcpy(to, &record, sizeof record);
                 memcpy(to + sizeof record,
                        leg->heard + (read % HEARD_FRAMES) * leg->frame_samples, record.bytes);

@@ -718,6 +718,46 @@ static PyObject *pump_state(PyObject *self, PyObject *id)
     return as_unsigned(id, &value) ? sh_pump_state(value) : NULL;
 }
 
+static PyObject *pump_listen(PyObject *self, PyObject *args)
+{
+    unsigned id, start_ms, stop_ms;
+    float threshold_db;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "IIIf", &id, &start_ms, &stop_ms, &threshold_db))
+        return NULL;
+    return none_or_raise(sh_pump_listen(id, start_ms, stop_ms, threshold_db),
+                         "listening to a caller");
+}
+
+static PyObject *pump_quiet(PyObject *self, PyObject *id)
+{
+    unsigned value;
+
+    (void)self;
+    return as_unsigned(id, &value) ? sh_pump_quiet(value) : NULL;
+}
+
+static PyObject *speech_judge(PyObject *self, PyObject *args)
+{
+    unsigned rate, start_ms, stop_ms;
+    float threshold_db;
+    PyObject *events;
+    Py_buffer samples;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y*IIIf", &samples, &rate, &start_ms, &stop_ms, &threshold_db))
+        return NULL;
+    if (rate != 8000 && rate != 16000 && rate != 24000) {
+        PyBuffer_Release(&samples);
+        return PyErr_Format(PyExc_ValueError, "%u samples/s is no rate of a leg", rate);
+    }
+    events = sh_speech_judge(samples.buf, (size_t)samples.len / 2, rate, start_ms, stop_ms,
+                             threshold_db);
+    PyBuffer_Release(&samples);
+    return events;
+}
+
 static PyObject *recorder_open(PyObject *self, PyObject *unused)
 {
     unsigned id;
@@ -891,6 +931,10 @@ static PyMethodDef methods[] = {
     {"pump_clear", pump_clear, METH_O, "(id)"},
     {"pump_state", pump_state, METH_O,
      "(bytes written, bytes played, frames heard, frames dropped, underruns) or None"},
+    {"pump_listen", pump_listen, METH_VARARGS, "(id, start ms, stop ms, threshold dB)"},
+    {"pump_quiet", pump_quiet, METH_O, "(id) -> frames since anybody was heard"},
+    {"speech_judge", speech_judge, METH_VARARGS,
+     "(samples, rate, start ms, stop ms, threshold dB) -> what began with each frame"},
     {"recorder_open", recorder_open, METH_NOARGS, "() -> (id, left slot, right slot)"},
     {"recorder_pause", recorder_pause, METH_VARARGS, "(id, paused)"},
     {"recorder_leave", recorder_leave, METH_O, "(id): off the bridge, still to be read"},

@@ -20,6 +20,7 @@
  *   codecs.c      what a trunk's SDP shows, and its packet time and jitter buffer
  *   clock.c       the media clock: one thread, one eventfd for all legs
  *   frame_pump.c  caller audio to bots and back, in one batch per tick
+ *   speech.c      whether the caller speaks
  *   player.c      prompts and waiting sounds from shared memory
  *   recorder.c    what a caller says and hears, for files
  *   facts.c       what this build is and can carry
@@ -239,6 +240,10 @@ Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size);
 Py_ssize_t sh_pump_write(unsigned id, const uint8_t *data, Py_ssize_t size);
 pj_status_t sh_pump_clear(unsigned id);
 PyObject *sh_pump_state(unsigned id);
+pj_status_t sh_pump_listen(unsigned id, unsigned start_ms, unsigned stop_ms, float threshold_db);
+PyObject *sh_pump_quiet(unsigned id);
+PyObject *sh_speech_judge(const int16_t *samples, size_t count, unsigned rate, unsigned start_ms,
+                          unsigned stop_ms, float threshold_db);
 
 /* recorder.c */
 pj_status_t sh_recorder_open(unsigned *id, int *left, int *right);

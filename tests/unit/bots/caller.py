@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.events import Event
+from sip.frame_pump import Speech
 
 
 @dataclass
@@ -18,6 +19,7 @@ class AudioTwin:
     rate: int
     sink: Callable[[memoryview], None] | None = None
     on_mark: Callable[[str, bool], None] | None = None
+    on_speech: Callable[[Speech], None] | None = None
     backlog_limit: float = 2.0
     queue: bytearray = field(default_factory=bytearray)
     marks: list[tuple[int, str]] = field(default_factory=list)
@@ -25,6 +27,16 @@ class AudioTwin:
     """Bytes that the bot has ever queued."""
     clears: int = 0
     closed: bool = False
+    listens: tuple[int, int, float] | None = None
+    quiet_seconds: float = 0.0
+
+    @property
+    def queued_seconds(self) -> float:
+        return len(self.queue) / (2 * self.rate)
+
+    def listen(self, start_ms: int, stop_ms: int, threshold_db: float) -> None:
+        assert self.listens is None, "once"
+        self.listens = (start_ms, stop_ms, threshold_db)
 
     def write(self, pcm: bytes | memoryview) -> int:
         self.queue += pcm
