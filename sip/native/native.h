@@ -1,6 +1,7 @@
 /* The parts of the gateway that stand inside PJSIP: what crosses their files.
  *
- *   module.c      the Python module `_pjsua2.native`: argument parsing, nothing else
+ *   module.c      the Python module `_pjsua2.native`: argument parsing, nothing else; its functions
+ *                 stand in module_trunks.c, module_calls.c and module_media.c, what they share in arguments.c
  *   events.c      what happened on the SIP side, queued for Python
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   shape.c       whether a request may be read at all

@@ -327,9 +327,12 @@ class Phone:
     def _listen(self) -> None:
         self._timers.enter(_LISTEN_EVERY, 0, self._listen)
         for call in self.calls.values():
-            if call.audio.hearing is not None:
-                for sound, at in call.audio.hearing.changes():
-                    call.report("heard", sound=sound, at=at)
+            self._report_sounds(call)
+
+    def _report_sounds(self, call: PhoneCall) -> None:
+        if call.audio.hearing is not None:
+            for sound, at in call.audio.hearing.changes():
+                call.report("heard", sound=sound, at=at)
 
     def _forget(self, call: PhoneCall) -> None:
         """Destroyed late, it would hang up whatever call has taken its slot since."""
@@ -349,6 +352,7 @@ class Phone:
             return
         self._finishing -= 1
         if hearing is not None:
+            self._report_sounds(call)  # what the writer still held when the call ended
             call.report("recorded", file=str(call.audio.record), seconds=seconds)
 
 

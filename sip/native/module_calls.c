@@ -1,0 +1,231 @@
+/* The Python side of a call: REFER both ways, and what is known of its dialog. */
+#include "arguments.h"
+
+static PyObject *call_prepare(PyObject *self, PyObject *args)
+{
+    Py_ssize_t length;
+    const char *codec;
+    pj_str_t name;
+    int id;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "is#", &id, &codec, &length))
+        return NULL;
+    name = sh_as_pj_str(codec, length);
+    sh_call_choose_slot();
+    sh_codecs_prefer(pjsua_var.next_call_id, &name);
+    sh_rtp_port_choose(id);
+    Py_RETURN_NONE;
+}
+
+static int add_header(pj_pool_t *pool, pjsip_hdr *headers, PyObject *pair)
+{
+    const char *name, *value;
+    Py_ssize_t name_len, value_len;
+    pj_str_t name_str, value_str;
+
+    if (!PyArg_ParseTuple(pair, "s#s#", &name, &name_len, &value, &value_len))
+        return -1;
+    name_str = sh_as_pj_str(name, name_len);
+    value_str = sh_as_pj_str(value, value_len);
+    pj_list_push_back(headers, pjsip_generic_string_hdr_create(pool, &name_str, &value_str));
+    return 0;
+}
+
+/* Headers from [(name, value)], in a pool of their own; NULL: a Python error is set. */
+static pj_pool_t *read_headers(PyObject *list, pjsip_hdr *headers)
+{
+    pj_pool_t *pool = pjsua_pool_create("headers", 1024, 1024);
+
+    pj_list_init(headers);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
+        if (add_header(pool, headers, PyList_GET_ITEM(list, i)) < 0) {
+            pj_pool_release(pool);
+            return NULL;
+        }
+    return pool;
+}
+
+static PyObject *refer_send(PyObject *self, PyObject *args)
+{
+    const char *refer_to;
+    Py_ssize_t refer_to_len;
+    PyObject *list;
+    pjsip_hdr headers;
+    pj_pool_t *pool;
+    pj_str_t target;
+    pj_status_t status;
+    int call, id = 0;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "is#O!", &call, &refer_to, &refer_to_len, &PyList_Type, &list))
+        return NULL;
+    pool = read_headers(list, &headers);
+    if (!pool)
+        return NULL;
+    target = sh_as_pj_str(refer_to, refer_to_len);
+    status = sh_refer_send(call, &target, &headers, &id);
+    pj_pool_release(pool);
+    return status == PJ_SUCCESS ? PyLong_FromLong(id) : sh_raise_status(status, "sending REFER");
+}
+
+static PyObject *refer_unsubscribe(PyObject *self, PyObject *refer)
+{
+    int id;
+
+    (void)self;
+    return sh_as_int(refer, &id) ? sh_none_or_raise(sh_refer_unsubscribe(id), "unsubscribing") : NULL;
+}
+
+static PyObject *refer_count(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyLong_FromUnsignedLong(sh_refer_count());
+}
+
+static PyObject *refer_end(PyObject *self, PyObject *refer)
+{
+    int id;
+
+    (void)self;
+    if (!sh_as_int(refer, &id))
+        return NULL;
+    sh_refer_end(id);
+    Py_RETURN_NONE;
+}
+
+static PyObject *referral_answer(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    int code;
+    const char *reason;
+    Py_ssize_t reason_len;
+    PyObject *list;
+    pjsip_hdr headers;
+    pj_pool_t *pool;
+    pj_str_t words;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Iis#O!", &id, &code, &reason, &reason_len, &PyList_Type, &list))
+        return NULL;
+    pool = read_headers(list, &headers);
+    if (!pool)
+        return NULL;
+    words = sh_as_pj_str(reason, reason_len);
+    status = sh_referral_answer(id, code, &words, &headers);
+    pj_pool_release(pool);
+    return sh_none_or_raise(status, "answering REFER");
+}
+
+static PyObject *referral_notify(PyObject *self, PyObject *args)
+{
+    unsigned id;
+    const char *sipfrag;
+    Py_ssize_t sipfrag_len;
+    PyObject *list;
+    pjsip_hdr headers;
+    pj_pool_t *pool;
+    pj_str_t body;
+    pj_status_t status;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Is#O!", &id, &sipfrag, &sipfrag_len, &PyList_Type, &list))
+        return NULL;
+    pool = read_headers(list, &headers);
+    if (!pool)
+        return NULL;
+    body = sh_as_pj_str(sipfrag, sipfrag_len);
+    status = sh_referral_notify(id, &body, &headers);
+    pj_pool_release(pool);
+    return sh_none_or_raise(status, "sending NOTIFY");
+}
+
+static PyObject *referral_close(PyObject *self, PyObject *id)
+{
+    unsigned value;
+
+    (void)self;
+    if (!sh_as_unsigned(id, &value))
+        return NULL;
+    sh_referral_close(value);
+    Py_RETURN_NONE;
+}
+
+static PyObject *call_slot(PyObject *self, PyObject *id)
+{
+    int call;
+
+    (void)self;
+    return sh_as_int(id, &call) ? PyLong_FromLong(sh_call_slot(call)) : NULL;
+}
+
+static PyObject *call_rx_packets(PyObject *self, PyObject *id)
+{
+    int call;
+
+    (void)self;
+    return sh_as_int(id, &call) ? PyLong_FromUnsignedLong(sh_call_rx_packets(call)) : NULL;
+}
+
+static PyObject *call_id(PyObject *self, PyObject *id)
+{
+    pjsip_dialog *dlg;
+    int call;
+
+    (void)self;
+    if (!sh_as_int(id, &call))
+        return NULL;
+    dlg = sh_call_dialog(call);
+    return PyUnicode_DecodeUTF8(dlg ? dlg->call_id->id.ptr : "", dlg ? dlg->call_id->id.slen : 0,
+                                "replace");
+}
+
+static PyObject *dialog_target(PyObject *self, PyObject *id)
+{
+    char uri[PJSIP_MAX_URL_SIZE];
+    pjsip_dialog *dlg;
+    int call, length;
+
+    (void)self;
+    if (!sh_as_int(id, &call))
+        return NULL;
+    dlg = sh_call_dialog(call);
+    length = dlg ? pjsip_uri_print(PJSIP_URI_IN_REQ_URI, pjsip_uri_get_uri(dlg->target), uri,
+                                   sizeof uri)
+                 : 0;
+    return PyUnicode_DecodeUTF8(uri, length > 0 ? length : 0, "replace");
+}
+
+static PyObject *dialog_tags(PyObject *self, PyObject *id)
+{
+    pjsip_dialog *dlg;
+    int call;
+
+    (void)self;
+    if (!sh_as_int(id, &call))
+        return NULL;
+    dlg = sh_call_dialog(call);
+    if (!dlg)
+        return Py_BuildValue("ss", "", "");
+    return Py_BuildValue("s#s#", dlg->local.info->tag.ptr, (Py_ssize_t)dlg->local.info->tag.slen,
+                         dlg->remote.info->tag.ptr, (Py_ssize_t)dlg->remote.info->tag.slen);
+}
+
+PyMethodDef sh_methods_calls[] = {
+    {"call_prepare", call_prepare, METH_VARARGS,
+     "(account, codec): the slot, RTP port and first codec of the call that is made next"},
+    {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
+    {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
+    {"refer_count", refer_count, METH_NOARGS, "REFERs that were not ended"},
+    {"refer_end", refer_end, METH_O, "(id); the events of this REFER end"},
+    {"referral_answer", referral_answer, METH_VARARGS, "(id, code, reason, [(name, value)])"},
+    {"referral_notify", referral_notify, METH_VARARGS, "(id, sipfrag, [(name, value)])"},
+    {"referral_close", referral_close, METH_O, "(id): nothing more will be said of it"},
+    {"call_slot", call_slot, METH_O, "(call) -> place on the bridge now; -1: no audio"},
+    {"call_rx_packets", call_rx_packets, METH_O, "(call) -> RTP packets received; 0: no audio"},
+    {"dialog_target", dialog_target, METH_O, "(call) -> URI of the peer's Contact"},
+    {"dialog_tags", dialog_tags, METH_O, "(call) -> (ours, the peer's)"},
+    {"call_id", call_id, METH_O, "(call) -> Call-ID; empty where the slot holds no call"},
+    {NULL, NULL, 0, NULL},
+};
