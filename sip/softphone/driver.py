@@ -161,6 +161,10 @@ class Softphone:
         if self._ended:
             raise self._error(f"ended while {wanted!r} was expected")
 
+    def forget(self, event: str, call: str | None = None) -> None:
+        """Leave such reports behind: what is expected from here on has not happened yet."""
+        self._unclaimed = [each for each in self._unclaimed if not each.matches(event, call, {})]
+
     def seen(self, event: str, call: str | None = None, **facts: Any) -> list[Report]:
         """All such reports so far, given out or not."""
         return [report for report in self.history if report.matches(event, call, facts)]
