@@ -26,9 +26,9 @@ demo: setup ## carry real calls through the product and show what happened
 	@$(BIN)/switchhook demo
 
 # Most tests wait for audio to be heard: three side by side keep two cores busy. A file stays in one
-# process, with its gateway.
+# process, with its gateway. In order of their names: the quick unit tests come last and fill the gaps.
 test: lint ## all checks, then all tests
-	@$(BIN)/pytest -n 3 --dist loadfile
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: setup ## ruff, mypy and the layers' contracts
 	@$(BIN)/ruff check
