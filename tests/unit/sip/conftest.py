@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,6 +11,9 @@ from config.media import DEFAULT_CODECS
 from config.settings import Sip
 from sip.engine import Engine
 from sip.names import Names
+
+os.environ.pop("LD_PRELOAD", None)
+# A sanitizer (tests/e2e/test_sanitized.py) is for this process only: espeak-ng hangs with it.
 
 
 @pytest.fixture
