@@ -308,10 +308,11 @@ class TestACallerHandsTheCallOver:
     async def test_a_bot_goes_on_with_whom_the_caller_referred_to(
         self, world: World, peer: StartPeer, bot: ScriptedBot, colleague: Softphone, api: Api
     ) -> None:
-        await colleague.send(commands.Policy(tone=COLLEAGUE_TONE))
+        # No 180: its NOTIFY would cross the BYE, which SIPp cannot follow.
+        await colleague.send(commands.Policy(provisional=None, ring=0.5, tone=COLLEAGUE_TONE))
         script = Caller("hands the bot over").dials().is_answered().talks(0.3)
         script.refers(f"<{COLLEAGUE_URI}>").is_notified("100").hangs_up()
-        script.is_notified("180").is_notified("200", "terminated")
+        script.is_notified("200", "terminated")
         async with await peer(script, address=PBX, gateway=world.address, number="100"):
             talk = await bot.conversation()
             await colleague.expect("confirmed")
