@@ -15,8 +15,9 @@ from config.flows import AgentTransfer, Bot, Flow
 from config.graph import reached_flows
 from config.groups import Group, Member, Strategy
 from config.recordings import why_no_wave
+from config.secrets import Secret
 from config.security_checks import check_security
-from config.settings import Secret, Settings, Transport
+from config.settings import Settings, Transport
 from config.spelling import nearest
 from config.targets import Target
 from config.uri import is_number, parse_proxy, parse_uri

@@ -6,7 +6,7 @@ one with the longest prefix, else the default.
 
 from __future__ import annotations
 
-from config.settings import Trunk
+from config.trunks import Trunk
 
 
 def flow_for(number: str, trunk: Trunk) -> str | None:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from config import allow
 from config.errors import InvalidValue, Undialable
-from config.settings import Settings, Trunk
+from config.settings import Settings
 from config.targets import Target
+from config.trunks import Trunk
 from config.uri import check_destination, is_number, parse_proxy, parse_uri
 
 

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Self
 
-from config.errors import SecretError
-from config.settings import Secret
+from pydantic import Field, model_validator
+
+from config.errors import InvalidValue, SecretError
+from config.strict import FilePath, Strict
+
+
+class Secret(Strict):
+    """A secret, by reference: from the environment or from a file, never written here."""
+
+    env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of an environment variable."""
+    file: FilePath | None = None
+    """A file that holds the secret and nothing else; a line break at its end is not part of it."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            both = "has both `env` and `file`" if self.env else "says not where the secret is"
+            raise InvalidValue(both, "Write `env: VARIABLE`, or `file: PATH`")
+        return self
 
 
 def resolve(secret: Secret, environ: Mapping[str, str] | None = None) -> str:

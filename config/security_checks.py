@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from config.certificates import why_no_authorities, why_not_shown
 from config.finding import Finding
-from config.settings import Settings, Transport, Trunk
+from config.settings import Settings, Transport
+from config.trunks import Trunk
 from config.uri import parse_proxy
 
 

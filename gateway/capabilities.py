@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from config.settings import Trunk
+from config.trunks import Trunk
 from gateway.memory import Memory
 
 log = structlog.get_logger()

@@ -11,8 +11,9 @@ import typer
 from config.configuration import Configuration
 from config.errors import Undialable
 from config.rules import allowed
-from config.settings import Settings, Trunk
+from config.settings import Settings
 from config.targets import Reach, Target
+from config.trunks import Trunk
 from config.uri import SipUri, parse_proxy
 from gateway.command_line import USAGE, ConfigOption, configuration_of, fail
 from sip.errors import UnresolvedHost

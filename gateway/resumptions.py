@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.flows import Flow
-from config.settings import Trunk
+from config.trunks import Trunk
 from gateway.database import resumptions as table
 from ivr.resumption import Resumption
 

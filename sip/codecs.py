@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from config.media import DEFAULT_CODECS, DEFAULT_PTIME, Codec, JitterBuffer
-from config.settings import Trunk
+from config.trunks import Trunk
 
 Row = tuple[int, str, int, int, int]
 """Account, codecs with spaces between, packet time, least and greatest delay in milliseconds."""

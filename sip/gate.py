@@ -9,7 +9,8 @@ from ipaddress import IPv4Network
 
 from config.limits import Rate
 from config.secrets import resolve
-from config.settings import Settings, Trunk
+from config.settings import Settings
+from config.trunks import Trunk
 from sip.pjsip import native
 
 NO_LIMIT = (0.0, 0.0)

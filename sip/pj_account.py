@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from config.secrets import resolve
-from config.settings import Credentials, Registration, Rtp, Trunk
+from config.settings import Rtp
 from config.tls import Srtp
+from config.trunks import Credentials, Registration, Trunk
 from config.uri import parse_proxy
 from sip.message import Message
 from sip.pjsip import pj

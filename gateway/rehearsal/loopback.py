@@ -14,9 +14,10 @@ from pathlib import Path
 from config.configuration import Configuration
 from config.flows import AgentTransfer, Fallback, Flow, Node
 from config.groups import Group, Member
-from config.settings import Api, Listen, Refer, Route, Rtp, Settings, Sip, Trunk
+from config.settings import Api, Listen, Rtp, Settings, Sip
 from config.strict import Seconds
 from config.targets import Target
+from config.trunks import Refer, Route, Trunk
 from gateway.rehearsal.scene import Scene, target_of
 
 GATEWAY = "127.77.0.1"

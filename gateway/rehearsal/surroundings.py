@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from config.groups import Group
-from config.settings import Trunk
 from config.targets import Target
+from config.trunks import Trunk
 
 
 class EverybodyThere:

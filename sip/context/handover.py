@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from config.context_policy import ContextPolicy
 from config.identity import Identity
-from config.settings import Trunk
+from config.trunks import Trunk
 from sip.context.identity import Told, told
 from sip.context.rendering import rendered
 from sip.leg import LegInfo

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from config.context_policy import Part
-from config.settings import Trunk
+from config.trunks import Trunk
 from sip.context import user_to_user
 from sip.context.identity import CallerIdentity, caller_identity
 from sip.context.user_to_user import UserToUserData

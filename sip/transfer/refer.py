@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from config.settings import Refer
+from config.trunks import Refer
 from sip.errors import CallEnded
 from sip.events import Event, LegEnded
 from sip.leg import Leg

@@ -12,6 +12,7 @@ import pytest
 
 from config import settings
 from config.flows import Waiting
+from config.secrets import Secret
 from gateway.bots.messages import MAX_VARIABLES
 from gateway.bots.port import BotConversations
 from ivr.events import BotConnected, BotDisconnected
@@ -182,7 +183,7 @@ class TestStart:
 
     async def test_a_token_is_sent_as_bearer(self, bot: BotTwin, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("s3cret\n")
-        call = Call(await bot.listen(), token=settings.Secret(file=tmp_path / "token"))
+        call = Call(await bot.listen(), token=Secret(file=tmp_path / "token"))
         peer = await talking(call, bot)
         assert peer.websocket.request is not None
         assert peer.websocket.request.headers["Authorization"] == "Bearer s3cret"
@@ -193,7 +194,7 @@ class TestStart:
         self, bot: BotTwin, no_delay: None
     ) -> None:
         assert "NO_SUCH_TOKEN" not in os.environ
-        call = Call(await bot.listen(), token=settings.Secret(env="NO_SUCH_TOKEN"))
+        call = Call(await bot.listen(), token=Secret(env="NO_SUCH_TOKEN"))
         call.converse()
         failed = await call.exit()
         assert isinstance(failed, BotFailed)

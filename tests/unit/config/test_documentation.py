@@ -14,7 +14,7 @@ from config.groups import Group
 from config.hours import Hours
 from config.outcomes import NO_FALLBACK, OUTCOMES
 from config.reference import MARKER, render
-from config.settings import Trunk
+from config.trunks import Trunk
 
 DOCS = Path(__file__).parents[3] / "docs"
 FLOWS = (DOCS / "flows.md").read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.media import Codec, JitterBuffer
-from config.settings import Trunk
+from config.trunks import Trunk
 from sip.codecs import codec_row, spoken
 
 

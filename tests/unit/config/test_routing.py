@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.routing import flow_for
-from config.settings import Route, Trunk
+from config.trunks import Route, Trunk
 
 DIGITS = st.text("0123456789", min_size=1, max_size=6)
 

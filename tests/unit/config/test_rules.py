@@ -6,8 +6,9 @@ import pytest
 
 from config.errors import Undialable
 from config.rules import Verdict, allowed, destination_uri, reachable
-from config.settings import Settings, Trunk
+from config.settings import Settings
 from config.targets import Reach, Target
+from config.trunks import Trunk
 from tests.unit.config.files import Files
 
 

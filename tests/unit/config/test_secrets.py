@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import SecretError
-from config.secrets import resolve
-from config.settings import Secret
+from config.secrets import Secret, resolve
 
 
 def test_from_the_environment() -> None:

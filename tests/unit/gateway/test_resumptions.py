@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.hand_back import HandBack
-from config.settings import Trunk
+from config.trunks import Trunk
 from gateway import resumptions as under_test
 from gateway.database import default_url
 from gateway.resumptions import Refusal, Refused, ResumptionStore
