@@ -241,13 +241,13 @@ class SipAgent:
                 native.route_set_hops(accounts[name], routes(trunk))
                 audio += [network_row(each, accounts[name]) for each in trunk.media_sources]
         self._by_peer.permit(accounts)
-        hosts = {
-            name: [parse_proxy(hop).host for hop in trunk.hops]
-            for name, trunk in self._settings.trunks.items()
-        }
         known = {
-            name: [addresses[host] for host in each if host in addresses]
-            for name, each in hosts.items()
+            name: [
+                addresses[host]
+                for host in (parse_proxy(hop).host for hop in trunk.hops)
+                if host in addresses
+            ]
+            for name, trunk in self._settings.trunks.items()
         }
         self._gate = Gate(self._settings, accounts, known)
         native.rtp_replace([*self._gate.sources, *audio])
@@ -413,8 +413,7 @@ class SipAgent:
     def told(self, caller: Leg, uri: str, target: Target) -> Told:
         """What our INVITE to a target says of the caller."""
         trunk = self._settings.trunks.get(target.trunk or "")
-        listen = self._engine.listening[0]
-        return named(caller.info, uri, trunk, f"{listen.address}:{listen.port}")
+        return named(caller.info, uri, trunk, self.listening)
 
     def request_uri(self, target: Target, caller_trunk: str | None = None, hop: int = 0) -> str:
         """The request URI of a target that our rules allow. Raises DestinationBlocked.

@@ -82,8 +82,10 @@ static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
 {
     struct sh_address from = address_of(param->src_addr);
     uint64_t now = now_ms();
+    bool known = sh_address_same(from, leg->source.taken); /* nearly always: no list is searched */
 
-    switch (sh_rtp_source_judge(&leg->source, from, of_trunk(leg->account, from.host), now)) {
+    switch (sh_rtp_source_judge(&leg->source, from, !known && of_trunk(leg->account, from.host),
+                                now)) {
     case SH_RTP_REFUSED:
         refuse(leg, param->src_addr);
         return false;
