@@ -23,7 +23,7 @@ class Advice:
 BY_CODE: dict[int, Advice] = {
     401: Advice(
         "the peer wants credentials, and takes none or not ours",
-        "Check `registration` of the trunk: username, password, `realm`.",
+        "Check the trunk's `credentials`, or `registration`: username, password, `realm`.",
     ),
     403: Advice(
         "the trunk forbids this call: caller ID, route or subscription",
@@ -39,7 +39,7 @@ BY_CODE: dict[int, Advice] = {
     ),
     407: Advice(
         "the proxy wants credentials, and takes none or not ours",
-        "Check `registration` of the trunk: username, password, `realm`.",
+        "Check the trunk's `credentials`, or `registration`: username, password, `realm`.",
     ),
     408: Advice(
         "a proxy on the way got no answer from the next one",
