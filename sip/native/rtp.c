@@ -1,8 +1,21 @@
 /* The RTP of a leg, between its socket and its stream: whose packets count, and when they stopped.
  *
  * A media transport of its own stands above PJSIP's (SRTP and UDP) on every leg. PJSIP's media thread
- * brings the packets, the loop attaches and closes; the callbacks are read under the group lock that
- * both share, as PJSIP's own transports do.
+ * brings the packets, the media clock sends, the loop attaches and closes; all three meet under the
+ * group lock that the transports of a leg share.
+ *
+ * The bridge lets go of a stream later than the loop does, so the clock may stand in the stream's
+ * put_frame while the loop destroys it and closes the socket. Stock PJSIP sends without a lock: the
+ * packet would leave by a closed descriptor, or by whatever got its number since. Here a packet goes
+ * out under the group lock and only while a stream is attached. `detach` takes the stream away under
+ * that lock and stands before every stop, restart and close of what is below, so none of those can
+ * overlap with a packet.
+ *
+ * The order of locks allows it. Packets are sent with no lock of PJSIP's held but this one, which is
+ * recursive (a stream sends RTCP with it held): the bridge calls put_frame without its mutex, and no
+ * stream sends while it has its jitter buffer locked. What is taken under it is SRTP's mutex, a leaf,
+ * and the ioqueue's key, which is this lock again. Streams are called with it released, so that their
+ * locks never stand below it.
  */
 #include "native.h"
 #include "rtp_source.h"
@@ -205,18 +218,39 @@ static pj_status_t get_info(pjmedia_transport *transport, pjmedia_transport_info
 
 static pj_status_t send_rtp(pjmedia_transport *transport, const void *packet, pj_size_t size)
 {
-    return pjmedia_transport_send_rtp(of(transport)->below, packet, size);
+    struct leg_rtp *leg = of(transport);
+    pj_status_t status = PJ_SUCCESS;
+
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    if (leg->stream)
+        status = pjmedia_transport_send_rtp(leg->below, packet, size);
+    pj_grp_lock_release(leg->base.grp_lock);
+    return status;
 }
 
 static pj_status_t send_rtcp(pjmedia_transport *transport, const void *packet, pj_size_t size)
 {
-    return pjmedia_transport_send_rtcp(of(transport)->below, packet, size);
+    struct leg_rtp *leg = of(transport);
+    pj_status_t status = PJ_SUCCESS;
+
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    if (leg->stream)
+        status = pjmedia_transport_send_rtcp(leg->below, packet, size);
+    pj_grp_lock_release(leg->base.grp_lock);
+    return status;
 }
 
 static pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *to,
                               unsigned to_size, const void *packet, pj_size_t size)
 {
-    return pjmedia_transport_send_rtcp2(of(transport)->below, to, to_size, packet, size);
+    struct leg_rtp *leg = of(transport);
+    pj_status_t status = PJ_SUCCESS;
+
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    if (leg->stream)
+        status = pjmedia_transport_send_rtcp2(leg->below, to, to_size, packet, size);
+    pj_grp_lock_release(leg->base.grp_lock);
+    return status;
 }
 
 static pj_status_t media_create(pjmedia_transport *transport, pj_pool_t *pool, unsigned options,
