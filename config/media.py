@@ -29,6 +29,22 @@ class Codec(StrEnum):
         return self in (Codec.G722, Codec.OPUS)
 
 
+class Samples(StrEnum):
+    """How the samples of a bot's audio are written."""
+
+    PCM16 = "pcm_s16le"
+    """Linear, 16 bits, little-endian."""
+    PCMU = "pcmu"
+    """G.711 mu-law, 8000 a second."""
+    PCMA = "pcma"
+    """G.711 A-law, 8000 a second."""
+
+    @property
+    def width(self) -> int:
+        """Bytes of a sample."""
+        return 2 if self is Samples.PCM16 else 1
+
+
 DEFAULT_CODECS = (Codec.PCMA, Codec.PCMU)
 """Spoken by everybody."""
 

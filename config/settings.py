@@ -18,6 +18,7 @@ from config.groups import Group
 from config.headers import check_value
 from config.hours import Hours
 from config.limits import Rate
+from config.media import Samples
 from config.secrets import Secret
 from config.strict import FilePath, Name, Seconds, Strict
 from config.targets import Target
@@ -164,7 +165,9 @@ class Bot(Strict):
     url: Annotated[str, AfterValidator(_bot_url)]
     """`ws://` or `wss://`."""
     sample_rate: Literal[8000, 16000, 24000] = 8000
-    """Of the audio both ways: PCM16, mono, samples per second."""
+    """Of the audio both ways, mono: samples per second."""
+    samples: Samples = Samples.PCM16
+    """Of the audio both ways. G.711 (`pcmu`, `pcma`) needs a `sample_rate` of 8000."""
     connect_timeout: Seconds = Field(default=3, gt=0)
     """How long the connection may take to be made."""
     backlog: Seconds = Field(default=30, gt=0)
@@ -173,6 +176,16 @@ class Bot(Strict):
     """Sent as `Authorization: Bearer`."""
     speech: SpeechActivity | None = None
     """Tell the bot when the caller speaks; without it nobody listens for that."""
+
+    @model_validator(mode="after")
+    def _g711_is_of_telephone_bandwidth(self) -> Self:
+        if self.samples is not Samples.PCM16 and self.sample_rate != 8000:
+            raise InvalidValue(
+                f"does not go with `samples: {self.samples}`, which are 8000 a second",
+                "Leave it out, or write `samples: pcm_s16le`",
+                at="sample_rate",
+            )
+        return self
 
 
 class Speech(Strict):

@@ -73,10 +73,13 @@ SIP_COUNTERS: Mapping[str, str] = {
     "pump_tx_bytes": "Bytes of bots' audio for callers",
     "pump_tx_dropped_bytes": "Bytes of bots' audio beyond their backlog",
     "pump_tx_underruns": "Frames a bot had begun but not finished when they were due",
+    "pump_rx_high_frames": "Most frames of one caller that ever waited for the loop, of 100",
+    "pump_tx_high_bytes": "Most bytes of one bot's audio that ever waited in its ring of 2 s",
 }
 """Fields of `sip.agent.Counters`, and what each of them counts."""
 _REFUSED = "gate_refused_"
-_ACTIVE = "_active"
+_GAUGES = ("_active", "_high_frames", "_high_bytes")
+"""How the names of those end that may fall, or are no sums."""
 
 LAG_INTERVAL = 0.1
 """Seconds between two measurements of the loop: ten wake-ups a second cost nothing one can see."""
@@ -98,7 +101,7 @@ class SipCounters(Collector):
             value = getattr(counters, name)
             if name.startswith(_REFUSED):
                 refused.add_metric((name.removeprefix(_REFUSED),), value)
-            elif name.endswith(_ACTIVE):
+            elif name.endswith(_GAUGES):
                 yield GaugeMetricFamily(f"switchhook_{name}", text, value)
             else:
                 yield CounterMetricFamily(f"switchhook_{name}", text, value)

@@ -103,6 +103,14 @@ class BotDisconnected(Event):
     """20 ms frames of the caller that the bot did not read in time."""
     dropped_ms: int = 0
     """Audio of the bot that had no room in its backlog."""
+    overruns: int = 0
+    """20 ms frames of the caller that were lost because the gateway did not keep up."""
+    underruns: int = 0
+    """20 ms frames that the bot had begun and not finished when they were due."""
+    frames_waited: int = 0
+    """High-water mark: frames of the caller that waited for the gateway at once."""
+    waited_ms: int = 0
+    """High-water mark: audio of the bot that waited to be played, of at most two seconds."""
 
 
 @dataclass(frozen=True, slots=True)

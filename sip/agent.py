@@ -96,6 +96,8 @@ class Counters:
     pump_tx_bytes: int
     pump_tx_dropped_bytes: int
     pump_tx_underruns: int
+    pump_rx_high_frames: int
+    pump_tx_high_bytes: int
 
 
 class SipAgent:

@@ -1,7 +1,8 @@
 """Caller audio to bots and back, all legs in one batch per 20 ms tick (sip/native/frame_pump.c).
 
-Audio is PCM16 little-endian mono. Between bridge and loop stands a native ring of two seconds each
-way; what a bot sends ahead of playback beyond that waits here, up to its backlog limit.
+Audio is mono, its samples as the bot's protocol has them. Between bridge and loop stands a native
+ring of two seconds each way; what a bot sends ahead of playback beyond that waits here, up to its
+backlog limit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from config.media import Samples
 from sip.errors import MediaError
 from sip.pjsip import native
 
@@ -22,6 +24,8 @@ _BATCH_BYTES = 256 * 1024
 
 
 _FRAMES_A_SECOND = 50
+_FORMATS = {Samples.PCM16: 0, Samples.PCMU: 1, Samples.PCMA: 2}
+"""enum sh_samples in native.h."""
 
 
 class Speech(IntEnum):
@@ -33,13 +37,17 @@ class Speech(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PortCounters:
-    """What one bot leg's audio went through, in 20 ms frames; `dropped_bytes` of bot audio."""
+    """What one bot leg's audio went through, in 20 ms frames; `tx_bytes` of bot audio."""
 
     rx_frames: int = 0
     rx_dropped: int = 0
     tx_underruns: int = 0
     tx_bytes: int = 0
     tx_dropped_bytes: int = 0
+    rx_high_frames: int = 0
+    """Most that ever waited to be sent to the bot at once; the ring has room for 100."""
+    tx_high_bytes: int = 0
+    """Most that ever waited to be played at once; the ring has room for two seconds."""
 
     def __add__(self, other: PortCounters) -> PortCounters:
         return PortCounters(
@@ -48,16 +56,19 @@ class PortCounters:
             self.tx_underruns + other.tx_underruns,
             self.tx_bytes + other.tx_bytes,
             self.tx_dropped_bytes + other.tx_dropped_bytes,
+            max(self.rx_high_frames, other.rx_high_frames),
+            max(self.tx_high_bytes, other.tx_high_bytes),
         )
 
 
 class AudioPort:
     """One leg's audio as a bot session sees it. Made by `Leg.open_audio`."""
 
-    def __init__(self, pump: FramePump, rate: int) -> None:
+    def __init__(self, pump: FramePump, rate: int, samples: Samples) -> None:
         self._pump = pump
         self.rate = rate
-        self.frame_bytes = rate // 50 * 2
+        self.samples = samples
+        self.frame_bytes = rate // _FRAMES_A_SECOND * samples.width
         self.sink: Callable[[memoryview], None] | None = None
         """Called with each 20 ms frame of the caller; the view is valid during the call only."""
         self.on_mark: Callable[[str, bool], None] | None = None
@@ -73,21 +84,23 @@ class AudioPort:
         self._marks: deque[tuple[int, str]] = deque()
         """(bytes played at which the mark is reached, name), in order."""
         self._last = PortCounters()
-        self.id, self.slot = native.pump_open(rate)
+        self.id, self.slot = native.pump_open(rate, _FORMATS[samples])
         self._open = True
 
     @property
     def queued_seconds(self) -> float:
         """Bot audio that has not been played yet."""
         written, played, *_ = self._state()
-        return (self._backlog_bytes + written - played) / (2 * self.rate)
+        return (self._backlog_bytes + written - played) / (self.samples.width * self.rate)
 
     @property
     def counters(self) -> PortCounters:
         """Frames and losses so far; after `close`, the last known."""
         if self._open:
-            written, _, heard, dropped, underruns = self._state()
-            self._last = PortCounters(heard, dropped, underruns, written, self._dropped)
+            written, _, heard, dropped, underruns, rx_high, tx_high = self._state()
+            self._last = PortCounters(
+                heard, dropped, underruns, written, self._dropped, rx_high, tx_high
+            )
         return self._last
 
     def listen(self, start_ms: int, stop_ms: int, threshold_db: float) -> None:
@@ -106,7 +119,7 @@ class AudioPort:
         """Since the caller spoke or the bot was heard, or `listen` was called."""
         return native.pump_quiet(self.id) / _FRAMES_A_SECOND if self._open else 0.0
 
-    def write(self, pcm: bytes | memoryview) -> int:
+    def write(self, audio: bytes | memoryview) -> int:
         """Queue whole samples for the caller.
 
         Returns:
@@ -115,17 +128,17 @@ class AudioPort:
         Raises:
             ValueError: an odd number of bytes.
         """
-        if len(pcm) % 2:
-            raise ValueError(f"{len(pcm)} bytes are not whole PCM16 samples")
+        if len(audio) % self.samples.width:
+            raise ValueError(f"{len(audio)} bytes are not whole PCM16 samples")
         if not self._open:
             return 0
         if not self._backlog:
-            taken = native.pump_write(self.id, pcm)
-            if taken == len(pcm):
+            taken = native.pump_write(self.id, audio)
+            if taken == len(audio):
                 return 0
-            pcm = pcm[taken:]
-        self._backlog.append(bytes(pcm))
-        self._backlog_bytes += len(pcm)
+            audio = audio[taken:]
+        self._backlog.append(bytes(audio))
+        self._backlog_bytes += len(audio)
         self._pump.wake(self)
         return self._drop_beyond_limit()
 
@@ -174,7 +187,7 @@ class AudioPort:
         return self._open and bool(self._backlog or self._marks)
 
     def _drop_beyond_limit(self) -> int:
-        limit = int(self.backlog_limit * self.rate) * 2
+        limit = int(self.backlog_limit * self.rate) * self.samples.width
         dropped = 0
         while self._backlog_bytes > limit:
             block = self._backlog.popleft()
@@ -193,8 +206,8 @@ class AudioPort:
         if self.on_mark:
             self.on_mark(name, played)
 
-    def _state(self) -> tuple[int, int, int, int, int]:
-        return native.pump_state(self.id) or (0, 0, 0, 0, 0)
+    def _state(self) -> tuple[int, int, int, int, int, int, int]:
+        return native.pump_state(self.id) or (0, 0, 0, 0, 0, 0, 0)
 
 
 class FramePump:
@@ -207,10 +220,14 @@ class FramePump:
         self._view = memoryview(self._batch)
         self._closed = PortCounters()
 
-    def open(self, rate: int) -> AudioPort:
-        """A new port on the bridge at 8000, 16000 or 24000 Hz. Raises MediaError: none is left."""
+    def open(self, rate: int, samples: Samples = Samples.PCM16) -> AudioPort:
+        """A new port on the bridge at 8000, 16000 or 24000 Hz, G.711 at 8000.
+
+        Raises:
+            MediaError: none is left.
+        """
         try:
-            port = AudioPort(self, rate)
+            port = AudioPort(self, rate, samples)
         except OSError as error:
             raise MediaError(str(error)) from error
         self._ports[port.id] = port

@@ -19,6 +19,7 @@ from enum import IntEnum
 
 import structlog
 
+from config.media import Samples
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.digits import Digits
@@ -397,10 +398,10 @@ class Leg:
         """End the sound that loops."""
         self.audio.stop_loop()
 
-    def open_audio(self, rate: int) -> AudioPort:
-        """Connect a bot at 8000, 16000 or 24000 Hz. Raises CallEnded."""
+    def open_audio(self, rate: int, samples: Samples = Samples.PCM16) -> AudioPort:
+        """Connect a bot at 8000, 16000 or 24000 Hz, in G.711 at 8000. Raises CallEnded."""
         self._here()
-        return self.audio.open_port(rate)
+        return self.audio.open_port(rate, samples)
 
     def record(self) -> Recorder:
         """Keep what is said and heard here, one recorder at once. Raises CallEnded, MediaError."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from config.media import Samples
 from sip.audio import Pcm
 from sip.frame_pump import AudioPort, FramePump
 from sip.pjsip import native
@@ -136,9 +137,9 @@ class LegAudio:
         if self._looping and self.last_loop is not None:
             self.loop(self.last_loop)
 
-    def open_port(self, rate: int) -> AudioPort:
+    def open_port(self, rate: int, samples: Samples) -> AudioPort:
         """Connect a bot both ways. The port leaves the bridge with `close` or with the leg."""
-        port = self._pump.open(rate)
+        port = self._pump.open(rate, samples)
         self._ports.append(port)
         port.on_close = lambda: self._ports.remove(port)
         self._feed(port.slot)

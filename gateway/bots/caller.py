@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from config.media import Samples
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.events import Event
-from sip.frame_pump import Speech
+from sip.frame_pump import PortCounters, Speech
 
 
 class CallerAudio(Protocol):
     """The caller's audio at one rate, both ways."""
 
+    samples: Samples
+    """How they are written."""
     sink: Callable[[memoryview], None] | None
     """Takes one 20 ms frame of the caller; the memoryview is valid during the call only."""
     on_mark: Callable[[str, bool], None] | None
@@ -34,8 +37,12 @@ class CallerAudio(Protocol):
     def listen(self, start_ms: int, stop_ms: int, threshold_db: float) -> None:
         """Tell `on_speech` from now on; once."""
 
-    def write(self, pcm: bytes | memoryview) -> int:
-        """Queue PCM16 of any length; returns how many bytes, the oldest, were dropped for it."""
+    @property
+    def counters(self) -> PortCounters:
+        """Frames, losses and high-water marks so far."""
+
+    def write(self, audio: bytes | memoryview) -> int:
+        """Queue whole samples; returns how many bytes, the oldest, were dropped for it."""
 
     def mark(self, name: str) -> None:
         """Report through `on_mark` when what was written so far has been played."""
@@ -93,8 +100,8 @@ class CallerLeg(Protocol):
     def subscribe(self, listener: Callable[[Event], None]) -> None:
         """Replay the leg's events so far into `listener`, then call it for each new one."""
 
-    def open_audio(self, rate: int) -> CallerAudio:
-        """Take the caller's audio at 8000, 16000 or 24000 samples per second."""
+    def open_audio(self, rate: int, samples: Samples) -> CallerAudio:
+        """Take the caller's audio at 8000, 16000 or 24000 samples per second, G.711 at 8000."""
 
     async def play(self, audio: Pcm) -> None:
         """Play once, mixed with other audio; cancelling stops it. Raises `CallEnded`."""

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from config.context import Context, Tags
 from config.headers import check_name, check_value
+from config.media import Samples
 from config.strict import Name
 from sip.outcome import HandoverErrorReason, HandoverStatus, Method, Outcome
 
@@ -102,7 +103,7 @@ class SipFacts(_ToBot):
 class AudioFormat(_ToBot):
     """`start.audio`: the same format both ways, mono."""
 
-    encoding: Literal["pcm_s16le"] = "pcm_s16le"
+    encoding: Samples
     sample_rate: int
     frame_ms: int = FRAME_MS
 

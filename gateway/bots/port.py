@@ -94,7 +94,7 @@ class BotConversations:
             CallEnded: the caller hung up.
         """
         bot = self._bots[start.bot]
-        audio = self._leg.open_audio(bot.sample_rate)
+        audio = self._leg.open_audio(bot.sample_rate, bot.samples)
         audio.backlog_limit = bot.backlog
         if bot.speech is not None:
             audio.listen(bot.speech.start_ms, bot.speech.stop_ms, bot.speech.threshold_db)
@@ -189,15 +189,21 @@ class BotConversations:
         self._link = None
         link.session.stop(reason)
         why, message = ending
-        rate = self._bots[link.start.bot].sample_rate
+        bot = self._bots[link.start.bot]
+        a_second = bot.sample_rate * bot.samples.width
         dropped = link.session.protocol.counters.dropped_bytes
+        pump = link.session.pump
         self._emit(
             BotDisconnected(
                 link.start.bot,
                 why,
                 message,
                 frames_dropped=link.session.frames_dropped,
-                dropped_ms=dropped * 1000 // (2 * rate),
+                dropped_ms=dropped * 1000 // a_second,
+                overruns=pump.rx_dropped,
+                underruns=pump.tx_underruns,
+                frames_waited=pump.rx_high_frames,
+                waited_ms=pump.tx_high_bytes * 1000 // a_second,
             )
         )
 
@@ -214,6 +220,7 @@ class BotConversations:
 
     def _start_message(self, start: BotStart, *, reconnected: bool) -> messages.Start:
         call = self._leg.info
+        bot = self._bots[start.bot]
         return messages.Start(
             call_id=self._leg.id,
             from_=call.from_uri,
@@ -227,7 +234,7 @@ class BotConversations:
                     for datum in call.received.user_to_user
                 ],
             ),
-            audio=messages.AudioFormat(sample_rate=self._bots[start.bot].sample_rate),
+            audio=messages.AudioFormat(encoding=bot.samples, sample_rate=bot.sample_rate),
             flow=messages.FlowPosition(name=start.flow, node=start.node),
             variables=dict(start.variables),
             handover=None if start.handover is None else _handover(start.handover),

@@ -86,6 +86,8 @@ class Protocol:
     `now` is monotonic seconds throughout.
     """
 
+    sample_bytes: int = 2
+    """Of each sample of audio."""
     state: State = State.OPENING
     counters: Counters = field(default_factory=Counters)
     _marks: int = 0
@@ -134,7 +136,7 @@ class Protocol:
 
     def takes_audio(self, size: int) -> bool:
         """Whether a binary message of `size` bytes may be played; `refuse_audio` says why not."""
-        if self.state is not State.STARTED or size > MAX_AUDIO or size % 2:
+        if self.state is not State.STARTED or size > MAX_AUDIO or size % self.sample_bytes:
             return False
         self.counters.audio_bytes += size
         return True

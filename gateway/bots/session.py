@@ -35,6 +35,7 @@ from ivr.ports import (
     CallEnded,
 )
 from sip.events import DtmfReceived, Event, HoldChanged, LegEnded
+from sip.frame_pump import PortCounters
 
 
 class Session:
@@ -59,7 +60,7 @@ class Session:
         left: Callable[[BotDone | BotFailed], None],
         log: FilteringBoundLogger,
     ) -> None:
-        self.protocol = Protocol()
+        self.protocol = Protocol(audio.samples.width)
         self.listening: Listening | None = None
         """Tells the bot who speaks; None: it does not want to know."""
         self._leg = leg
@@ -78,6 +79,11 @@ class Session:
     def frames_dropped(self) -> int:
         """Frames of the caller's audio that the bot was too slow for."""
         return 0 if self._connection is None else self._connection.frames_dropped
+
+    @property
+    def pump(self) -> PortCounters:
+        """What the audio went through on its way between bridge and loop."""
+        return self._audio.counters
 
     def begin(self, start: messages.Start) -> None:
         """Tell the connected bot `start` and let audio flow."""

@@ -9,10 +9,15 @@
  * release after the data is in place, and the consumer loads it with acquire before it reads the
  * data; the other way round for the free space. So neither side sees data that is not there yet,
  * nor overwrites what is still being read, and nobody waits.
+ *
+ * Samples lie in the rings as the bot's protocol has them. Those of G.711 come out as they were in
+ * the caller's packets where nothing was mixed in: linear samples of G.711 have one code each, but
+ * for the two that stand for 0.
  */
 #include "port.h"
 #include "speech.h"
 
+#include <pjmedia/alaw_ulaw.h>
 #include <string.h>
 
 #define RING_SECONDS 2 /* what the loop may stand still, or a bot run ahead, without loss */
@@ -23,12 +28,16 @@
 struct leg {
     struct sh_port port;
     unsigned frame_samples;
+    enum sh_samples format;
+    unsigned width; /* bytes of a sample in the rings */
 
-    pj_int16_t *heard; /* HEARD_FRAMES frames */
+    uint8_t *heard; /* HEARD_FRAMES frames */
     atomic_uint_fast64_t heard_written, heard_read;
+    atomic_uint_fast32_t heard_high; /* most frames that ever waited; the clock thread stores it */
 
-    pj_int16_t *spoken; /* RING_SECONDS of samples */
+    uint8_t *spoken; /* RING_SECONDS of samples */
     unsigned spoken_capacity;
+    unsigned spoken_high; /* most samples that ever waited; the loop's alone */
     atomic_uint_fast64_t spoken_written, spoken_read;
     atomic_uint_fast64_t spoken_clear; /* the consumer jumps here: set by the loop, never behind */
 
@@ -50,28 +59,66 @@ static struct leg *legs[SH_MAX_PORTS]; /* the loop's thread alone */
 static unsigned highest;               /* one past the highest id in use */
 static unsigned next_read;             /* where a batch that did not fit goes on */
 
+static void encode(uint8_t *to, const pj_int16_t *samples, unsigned count, enum sh_samples format)
+{
+    switch (format) {
+    case SH_PCM16:
+        memcpy(to, samples, count * sizeof *samples);
+        return;
+    case SH_PCMU:
+        for (unsigned i = 0; i < count; i++)
+            to[i] = pjmedia_linear2ulaw(samples[i]);
+        return;
+    case SH_PCMA:
+        for (unsigned i = 0; i < count; i++)
+            to[i] = pjmedia_linear2alaw(samples[i]);
+        return;
+    }
+}
+
+static void decode(pj_int16_t *samples, const uint8_t *from, unsigned count, enum sh_samples format)
+{
+    switch (format) {
+    case SH_PCM16:
+        memcpy(samples, from, count * sizeof *samples);
+        return;
+    case SH_PCMU:
+        for (unsigned i = 0; i < count; i++)
+            samples[i] = (pj_int16_t)pjmedia_ulaw2linear(from[i]);
+        return;
+    case SH_PCMA:
+        for (unsigned i = 0; i < count; i++)
+            samples[i] = (pj_int16_t)pjmedia_alaw2linear(from[i]);
+        return;
+    }
+}
+
 /* Clock thread: the bridge hands over what the caller said. */
 static pj_status_t put_heard(pjmedia_port *base, pjmedia_frame *frame)
 {
+    static const pj_int16_t silence[FRAME_SAMPLES(MAX_RATE)];
     struct leg *leg = (struct leg *)base;
     uint_fast64_t written = atomic_load_explicit(&leg->heard_written, memory_order_relaxed);
     /* acquire: the loop has finished reading the slots below this position */
     uint_fast64_t read = atomic_load_explicit(&leg->heard_read, memory_order_acquire);
-    pj_int16_t *slot = leg->heard + (written % HEARD_FRAMES) * leg->frame_samples;
-    size_t bytes = leg->frame_samples * sizeof *slot;
+    const pj_int16_t *samples = silence;
 
     if (written - read == HEARD_FRAMES) {
         atomic_fetch_add_explicit(&leg->heard_dropped, 1, memory_order_relaxed);
         return PJ_SUCCESS;
     }
-    if (frame->type == PJMEDIA_FRAME_TYPE_AUDIO && frame->size >= bytes)
-        memcpy(slot, frame->buf, bytes);
-    else
-        memset(slot, 0, bytes);
+    if (written - read >= atomic_load_explicit(&leg->heard_high, memory_order_relaxed))
+        atomic_store_explicit(&leg->heard_high, (uint_fast32_t)(written - read + 1),
+                              memory_order_relaxed);
+    if (frame->type == PJMEDIA_FRAME_TYPE_AUDIO &&
+        frame->size >= leg->frame_samples * sizeof *samples)
+        samples = frame->buf;
+    encode(leg->heard + (written % HEARD_FRAMES) * leg->frame_samples * leg->width, samples,
+           leg->frame_samples, leg->format);
     /* acquire: the listener is filled in */
     if (atomic_load_explicit(&leg->listening, memory_order_acquire)) {
         leg->speech_events[written % HEARD_FRAMES] =
-            (uint8_t)sh_speech_hear(&leg->speech, slot, leg->frame_samples);
+            (uint8_t)sh_speech_hear(&leg->speech, samples, leg->frame_samples);
         if (leg->speech.speaking)
             atomic_store_explicit(&leg->last_sound, written + 1, memory_order_relaxed);
     }
@@ -105,7 +152,7 @@ static pj_status_t get_spoken(pjmedia_port *base, pjmedia_frame *frame)
 
         if (run > count - done)
             run = count - done;
-        memcpy(samples + done, leg->spoken + at, run * sizeof *samples);
+        decode(samples + done, leg->spoken + (size_t)at * leg->width, run, leg->format);
         done += run;
     }
     /* release: these samples are copied out before the loop may overwrite them */
@@ -126,17 +173,18 @@ static pj_status_t get_spoken(pjmedia_port *base, pjmedia_frame *frame)
     return PJ_SUCCESS;
 }
 
-pj_status_t sh_pump_open(unsigned rate, unsigned *id_out, int *slot)
+pj_status_t sh_pump_open(unsigned rate, enum sh_samples format, unsigned *id_out, int *slot)
 {
-    size_t frame = FRAME_SAMPLES(rate) * sizeof(pj_int16_t);
+    unsigned width = format == SH_PCM16 ? sizeof(pj_int16_t) : 1;
+    size_t frame = FRAME_SAMPLES(rate) * width;
     size_t rings = HEARD_FRAMES * frame * 2;
     struct sh_port *port;
     pj_status_t status;
     struct leg *leg;
     unsigned id = 0;
 
-    if (rate != 8000 && rate != 16000 && rate != MAX_RATE)
-        return PJ_EINVAL;
+    if (rate != 8000 && (format != SH_PCM16 || (rate != 16000 && rate != MAX_RATE)))
+        return PJ_EINVAL; /* G.711 is of 8000 samples a second */
     while (id < SH_MAX_PORTS && legs[id])
         id++;
     if (id == SH_MAX_PORTS)
@@ -146,9 +194,11 @@ pj_status_t sh_pump_open(unsigned rate, unsigned *id_out, int *slot)
         return PJ_ENOMEM;
     leg = (struct leg *)port;
     leg->frame_samples = FRAME_SAMPLES(rate);
+    leg->format = format;
+    leg->width = width;
     leg->spoken_capacity = rate * RING_SECONDS;
-    leg->heard = (pj_int16_t *)(leg + 1);
-    leg->spoken = leg->heard + HEARD_FRAMES * leg->frame_samples;
+    leg->heard = (uint8_t *)(leg + 1);
+    leg->spoken = leg->heard + HEARD_FRAMES * frame;
     status = sh_port_join(port);
     if (status != PJ_SUCCESS)
         return status;
@@ -238,7 +288,7 @@ Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size)
             /* acquire: frames below this position are in place */
             uint_fast64_t written =
                 atomic_load_explicit(&leg->heard_written, memory_order_acquire);
-            struct record record = {id, (uint16_t)(leg->frame_samples * sizeof(pj_int16_t)), 0};
+            struct record record = {id, (uint16_t)(leg->frame_samples * leg->width), 0};
 
             for (; read < written; read++) {
                 if (buffer + size - to < (Py_ssize_t)(sizeof record + record.bytes)) {
@@ -248,7 +298,7 @@ Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size)
                 record.speech = leg->speech_events[read % HEARD_FRAMES];
                 memcpy(to, &record, sizeof record);
                 memcpy(to + sizeof record,
-                       leg->heard + (read % HEARD_FRAMES) * leg->frame_samples, record.bytes);
+                       leg->heard + (read % HEARD_FRAMES) * record.bytes, record.bytes);
                 to += sizeof record + record.bytes;
             }
             /* release: the frames are copied out before the clock may overwrite them */
@@ -272,19 +322,22 @@ Py_ssize_t sh_pump_write(unsigned id, const uint8_t *data, Py_ssize_t size)
     /* acquire: samples below this position have been copied out */
     read = atomic_load_explicit(&leg->spoken_read, memory_order_acquire);
     room = leg->spoken_capacity - (unsigned)(written - read);
-    count = (size_t)size / 2 < room ? (unsigned)(size / 2) : room;
+    count = (size_t)size / leg->width < room ? (unsigned)((size_t)size / leg->width) : room;
     for (unsigned done = 0; done < count;) {
         unsigned at = (unsigned)((written + done) % leg->spoken_capacity);
         unsigned run = leg->spoken_capacity - at;
 
         if (run > count - done)
             run = count - done;
-        memcpy(leg->spoken + at, data + (size_t)done * 2, (size_t)run * 2);
+        memcpy(leg->spoken + (size_t)at * leg->width, data + (size_t)done * leg->width,
+               (size_t)run * leg->width);
         done += run;
     }
     /* release: the samples are in place before the clock can see them */
     atomic_store_explicit(&leg->spoken_written, written + count, memory_order_release);
-    return (Py_ssize_t)count * 2;
+    if (written + count - read > leg->spoken_high)
+        leg->spoken_high = (unsigned)(written + count - read);
+    return (Py_ssize_t)count * leg->width;
 }
 
 /* Drop what has not been played: the clock thread jumps over it at its next tick. */
@@ -300,7 +353,8 @@ pj_status_t sh_pump_clear(unsigned id)
     return PJ_SUCCESS;
 }
 
-/* (bytes written, bytes played or cleared, frames heard, frames dropped, underruns) */
+/* (bytes written, bytes played or cleared, frames heard, frames dropped, underruns,
+ *  most frames heard that waited at once, most bytes written that did) */
 PyObject *sh_pump_state(unsigned id)
 {
     struct leg *leg = find(id);
@@ -310,9 +364,12 @@ PyObject *sh_pump_state(unsigned id)
         Py_RETURN_NONE;
     read = atomic_load(&leg->spoken_read);
     clear = atomic_load(&leg->spoken_clear);
-    return Py_BuildValue("KKKKK", (unsigned long long)atomic_load(&leg->spoken_written) * 2,
-                         (unsigned long long)(read < clear ? clear : read) * 2,
+    return Py_BuildValue("KKKKKKK",
+                         (unsigned long long)atomic_load(&leg->spoken_written) * leg->width,
+                         (unsigned long long)(read < clear ? clear : read) * leg->width,
                          (unsigned long long)atomic_load(&leg->heard_written),
                          (unsigned long long)atomic_load(&leg->heard_dropped),
-                         (unsigned long long)atomic_load(&leg->underruns));
+                         (unsigned long long)atomic_load(&leg->underruns),
+                         (unsigned long long)atomic_load(&leg->heard_high),
+                         (unsigned long long)leg->spoken_high * leg->width);
 }

@@ -1,20 +1,6 @@
 /* The Python side of audio: bridge, clock, frame pump, recorders, players. */
 #include "arguments.h"
 
-/* Open a port at a rate: (id, slot). */
-static PyObject *open_port(PyObject *rate, pj_status_t (*open)(unsigned, unsigned *, int *),
-                           const char *doing)
-{
-    unsigned value, id;
-    pj_status_t status;
-    int slot;
-
-    if (!sh_as_unsigned(rate, &value))
-        return NULL;
-    status = open(value, &id, &slot);
-    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot) : sh_raise_status(status, doing);
-}
-
 /* Do something to the port with this id. */
 static PyObject *with_port(PyObject *id, pj_status_t (*work)(unsigned), const char *doing)
 {
@@ -67,10 +53,18 @@ static PyObject *clock_counters(PyObject *self, PyObject *unused)
     return sh_clock_counters();
 }
 
-static PyObject *pump_open(PyObject *self, PyObject *rate)
+static PyObject *pump_open(PyObject *self, PyObject *args)
 {
+    unsigned rate, format, id;
+    pj_status_t status;
+    int slot;
+
     (void)self;
-    return open_port(rate, sh_pump_open, "opening bot audio");
+    if (!PyArg_ParseTuple(args, "II", &rate, &format))
+        return NULL;
+    status = format <= SH_PCMA ? sh_pump_open(rate, (enum sh_samples)format, &id, &slot) : PJ_EINVAL;
+    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot)
+                                : sh_raise_status(status, "opening bot audio");
 }
 
 static PyObject *pump_close(PyObject *self, PyObject *id)
@@ -238,8 +232,16 @@ static PyObject *sound_load(PyObject *self, PyObject *samples)
 
 static PyObject *player_open(PyObject *self, PyObject *rate)
 {
+    unsigned value, id;
+    pj_status_t status;
+    int slot;
+
     (void)self;
-    return open_port(rate, sh_player_open, "opening a player");
+    if (!sh_as_unsigned(rate, &value))
+        return NULL;
+    status = sh_player_open(value, &id, &slot);
+    return status == PJ_SUCCESS ? Py_BuildValue("Ii", id, slot)
+                                : sh_raise_status(status, "opening a player");
 }
 
 static PyObject *player_close(PyObject *self, PyObject *id)
@@ -284,7 +286,7 @@ PyMethodDef sh_methods_media[] = {
     {"clock_start", clock_start, METH_NOARGS, "Start the media clock; its eventfd."},
     {"clock_stop", clock_stop, METH_NOARGS, "Stop the media clock; before libDestroy."},
     {"clock_counters", clock_counters, METH_NOARGS, "(ticks, late ticks, busy nanoseconds)"},
-    {"pump_open", pump_open, METH_O, "(rate) -> (id, slot)"},
+    {"pump_open", pump_open, METH_VARARGS, "(rate, enum sh_samples) -> (id, slot)"},
     {"pump_close", pump_close, METH_O, "(id)"},
     {"pump_read", pump_read, METH_O, "(writable buffer) -> bytes of records filled in"},
     {"pump_write", pump_write, METH_VARARGS, "(id, samples) -> bytes taken"},

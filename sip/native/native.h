@@ -235,7 +235,9 @@ unsigned long long sh_clock_tick(void); /* of the clock thread: the tick it is i
 PyObject *sh_clock_counters(void);
 
 /* frame_pump.c */
-pj_status_t sh_pump_open(unsigned rate, unsigned *id, int *slot);
+enum sh_samples { SH_PCM16, SH_PCMU, SH_PCMA }; /* as a bot has them: _FORMATS in frame_pump.py */
+
+pj_status_t sh_pump_open(unsigned rate, enum sh_samples format, unsigned *id, int *slot);
 pj_status_t sh_pump_close(unsigned id);
 Py_ssize_t sh_pump_read(uint8_t *buffer, Py_ssize_t size);
 Py_ssize_t sh_pump_write(unsigned id, const uint8_t *data, Py_ssize_t size);

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from config.media import Samples
 from sip.audio import Pcm
 from sip.context.received import Received
 from sip.events import Event
-from sip.frame_pump import Speech
+from sip.frame_pump import PortCounters, Speech
 
 
 @dataclass
@@ -17,6 +18,8 @@ class AudioTwin:
     """`sip.frame_pump.AudioPort` without a pump: `hear` and `play` move the audio."""
 
     rate: int
+    samples: Samples = Samples.PCM16
+    counters: PortCounters = field(default_factory=PortCounters)
     sink: Callable[[memoryview], None] | None = None
     on_mark: Callable[[str, bool], None] | None = None
     on_speech: Callable[[Speech], None] | None = None
@@ -113,8 +116,8 @@ class LegTwin:
         for listener in self._listeners:
             listener(event)
 
-    def open_audio(self, rate: int) -> AudioTwin:
-        self.audio.append(AudioTwin(rate))
+    def open_audio(self, rate: int, samples: Samples) -> AudioTwin:
+        self.audio.append(AudioTwin(rate, samples))
         return self.audio[-1]
 
     async def play(self, audio: Pcm) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from config import settings
 from config.flows import Waiting
+from config.media import Samples
 from config.secrets import Secret
 from gateway.bots.messages import MAX_VARIABLES
 from gateway.bots.port import BotConversations
@@ -235,6 +236,17 @@ class TestAudio:
         error = await peer.receive()
         assert error["code"] == "odd_length"
         assert call.audio.written == 0
+
+    async def test_a_sample_of_g711_is_one_byte(self, bot: BotTwin) -> None:
+        call = Call(await bot.listen(), samples=Samples.PCMA)
+        call.converse()
+        peer = await bot.accept()
+        assert (await peer.receive())["audio"]["encoding"] == "pcma"
+        await peer.websocket.send(FRAME[:5])
+        await peer.settle()
+        assert call.audio.queue == FRAME[:5]
+        call.cancel()
+        await peer.closed()
 
     async def test_beyond_the_backlog_the_oldest_is_dropped(
         self, call: Call, peer: Connection

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from config.media import Samples
 from gateway.bots import messages
 from gateway.bots.messages import Error, ErrorCode
 from gateway.bots.protocol import (
@@ -290,7 +291,7 @@ class TestWire:
                 headers={"X-Tenant": "7"},
                 user_to_user=[messages.UserToUser(text="Hi", value="4869", purpose="")],
             ),
-            audio=messages.AudioFormat(sample_rate=8000),
+            audio=messages.AudioFormat(encoding=Samples.PCM16, sample_rate=8000),
             flow=messages.FlowPosition(name="main", node="bot"),
             variables={"name": "Ada"},
             handover=messages.HandoverFacts(

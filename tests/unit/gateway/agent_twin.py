@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 
+from config.media import Samples
 from gateway.bots.caller import CallerAudio
 from gateway.recording.call_recordings import Recorder
 from gateway.resumptions import Refusal, Refused
@@ -93,7 +94,7 @@ class TwinLeg(TwinCall):
     async def wait_ended(self) -> LegEnded:
         return await asyncio.shield(self._gone)
 
-    def open_audio(self, rate: int) -> CallerAudio:
+    def open_audio(self, rate: int, samples: Samples) -> CallerAudio:
         raise AssertionError("no bot is connected here")
 
     def record(self) -> Recorder:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from config.media import Samples
 from sip.audio import Pcm
 from sip.engine import Engine
-from sip.errors import CallEnded
+from sip.errors import CallEnded, MediaError
 from sip.frame_pump import AudioPort
 from sip.leg_audio import LegAudio
 from sip.pjsip import native
@@ -69,6 +70,43 @@ async def test_audio_of_any_length_arrives_whole_and_in_frames_of_20_ms(
     assert listener.counters.rx_dropped == 0
     speaker.close()
     listener.close()
+
+
+@pytest.mark.parametrize("samples", [Samples.PCMU, Samples.PCMA])
+async def test_g711_crosses_the_bridge_code_for_code(engine: Engine, samples: Samples) -> None:
+    """But for mu-law's negative zero, which is one sample with the positive one."""
+    speaker, listener = engine.pump.open(8000, samples), engine.pump.open(8000, samples)
+    ear = Ear(listener)
+    native.connect(speaker.slot, listener.slot)
+    spoken = bytes(code for code in range(256) if code != 0x7F or samples is Samples.PCMA) * 5
+    speaker.write(spoken)
+    await ear.wait_for(spoken)
+    assert listener.frame_bytes == 160
+    speaker.close()
+    listener.close()
+
+
+@pytest.mark.parametrize(("rate", "samples"), [(16000, Samples.PCMU), (11025, Samples.PCM16)])
+def test_a_rate_that_the_format_lacks_is_refused(
+    engine: Engine, rate: int, samples: Samples
+) -> None:
+    with pytest.raises(MediaError, match="opening bot audio"):
+        engine.pump.open(rate, samples)
+
+
+async def test_the_most_that_ever_waited_is_kept(engine: Engine) -> None:
+    speaker, listener = engine.pump.open(8000), engine.pump.open(8000)
+    ear = Ear(listener)
+    native.connect(speaker.slot, listener.slot)
+    spoken = ramp(8000)
+    speaker.write(spoken)
+    await ear.wait_for(spoken)
+    speaker.write(ramp(160))
+    assert speaker.counters.tx_high_bytes == len(spoken)
+    assert 1 <= listener.counters.rx_high_frames <= 100
+    speaker.close()
+    listener.close()
+    assert engine.pump.counters.tx_high_bytes == len(spoken)
 
 
 async def test_a_mark_is_reported_when_its_audio_was_played_and_not_before(engine: Engine) -> None:
