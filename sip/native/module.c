@@ -39,6 +39,8 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     if (status == PJ_SUCCESS)
         status = sh_wire_register(endpt);
     if (status == PJ_SUCCESS)
+        status = sh_challenge_register(endpt);
+    if (status == PJ_SUCCESS)
         status = sh_refer_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_referral_register(endpt);

@@ -6,6 +6,7 @@
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   shape.c       whether a request may be read at all
  *   gate.c        who may send us what, decided before a call object exists
+ *   challenge.c   which challenges to our own requests are answered
  *   digest.c      challenges those who call, and judges their answers
  *   rate.c        token buckets
  *   resolve.c     host names, looked up by the loop
@@ -79,9 +80,10 @@ PyObject *sh_events_drain(void);
 uint64_t sh_events_drained(void);
 uint64_t sh_events_dropped(void);
 
-/* wire.c, gate.c, refer.c, referral.c, capabilities.c: PJSIP modules, registered once after libInit */
+/* wire.c, gate.c, challenge.c, refer.c, referral.c, capabilities.c: PJSIP modules, registered once after libInit */
 pj_status_t sh_wire_register(pjsip_endpoint *endpt);
 pj_status_t sh_gate_register(pjsip_endpoint *endpt);
+pj_status_t sh_challenge_register(pjsip_endpoint *endpt);
 pj_status_t sh_refer_register(pjsip_endpoint *endpt);
 pj_status_t sh_referral_register(pjsip_endpoint *endpt);
 pj_status_t sh_capabilities_register(pjsip_endpoint *endpt);
