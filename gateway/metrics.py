@@ -63,6 +63,7 @@ SIP_COUNTERS: Mapping[str, str] = {
     "gate_refused_draining": "INVITEs refused while draining",
     "gate_refused_limit": "INVITEs refused because max_calls was reached",
     "gate_refused_transfer": "REFERs refused",
+    "gate_refused_call_id": "INVITEs with the Call-ID of a call in progress",
     "wire_events_dropped": "SIP events lost because the loop did not keep up",
     "clock_ticks": "Ticks of the media clock, 20 ms each",
     "clock_late_ticks": "Ticks of the media clock that came over 100 ms late",

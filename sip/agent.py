@@ -86,6 +86,7 @@ class Counters:
     gate_refused_draining: int
     gate_refused_limit: int
     gate_refused_transfer: int
+    gate_refused_call_id: int
     wire_events_dropped: int
     clock_ticks: int
     clock_late_ticks: int

@@ -27,6 +27,8 @@ _COMPACT = {
 """Compact header names that matter here (RFC 3261 section 7.3.3, RFC 3515, RFC 3892, RFC 6665)."""
 
 
+_STATUS = re.compile(r"SIP/2\.0 ([1-6]\d\d)\b", re.ASCII)
+
 _VALUE = re.compile(r'(?:[^,"]|"[^"]*"?)+')
 """One value of a header that may have several: commas separate them, but not within quotes."""
 
@@ -44,10 +46,9 @@ class Message:
 
     @cached_property
     def status(self) -> int | None:
-        """Status code of a response; None for a request."""
-        if not self.start_line.startswith("SIP/2.0 "):
-            return None
-        return int(self.start_line[8:11])
+        """Status code of a response; None for a request, and for a status line without one."""
+        found = _STATUS.match(self.start_line)
+        return None if found is None else int(found[1])
 
     @cached_property
     def reason(self) -> str:

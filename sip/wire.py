@@ -73,8 +73,10 @@ class Wire:
             self._response(Message(text))
 
     def _response(self, message: Message) -> None:
+        if message.status is None:
+            return
         self.responded = self.responded or message.method == "INVITE"
-        if message.status is None or message.status < 200:
+        if message.status < 200:
             self.provisional_has_sdp = bool(message.body)
             return
         if message.method == "INVITE":

@@ -99,6 +99,28 @@ static bool tls_refusal(const pjsip_event *event, pj_str_t *reason)
 /* By slot: the drain of the events by which the end of its last call will have been seen. */
 static uint64_t end_seen_by[PJSUA_MAX_CALLS];
 
+/* By slot: hash of the Call-ID of its last call. */
+static uint32_t call_id_hash[PJSUA_MAX_CALLS];
+
+/* Whether a call has this Call-ID, or had it and its end has not been seen. What happens to a call is told
+ * by its Call-ID, so a second one would be taken for the first: a caller's own INVITE, which a proxy has
+ * forked or brought back to us (RFC 3261 section 8.2.2.2), or one that is meant to do harm. */
+bool sh_call_id_is_taken(const pj_str_t *wanted)
+{
+    uint32_t hash = pj_hash_calc(0, wanted->ptr, (unsigned)wanted->slen);
+
+    for (unsigned id = 0; id < pjsua_var.ua_cfg.max_calls; id++) {
+        const pj_str_t *call_id;
+
+        if (call_id_hash[id] != hash)
+            continue;
+        call_id = sh_call_id((pjsua_call_id)id);
+        if (end_seen_by[id] > sh_events_drained() || (call_id && pj_strcmp(call_id, wanted) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* Before a call takes a slot. PJSIP gives out any free one, also one whose call has ended within the
  * same step: the object of that call, destroyed when its end is seen, would hang up the new call (603). */
 void sh_call_choose_slot(void)
@@ -128,6 +150,7 @@ static void on_call_state(pjsua_call_id id, pjsip_event *event)
 
     if (!dlg)
         return;
+    call_id_hash[id] = pj_hash_calc(0, dlg->call_id->id.ptr, (unsigned)dlg->call_id->id.slen);
     if (call->inv && (call->inv->state == PJSIP_INV_STATE_EARLY ||
                       call->inv->state == PJSIP_INV_STATE_CONNECTING))
         sh_tls_keep_to(dlg, transport_of(event));

@@ -41,6 +41,7 @@ enum counter {
     REFUSED_DRAINING,
     REFUSED_LIMIT,
     REFUSED_TRANSFER,
+    REFUSED_CALL_ID,
     COUNTERS
 };
 static const char *const counter_names[COUNTERS] = {
@@ -56,7 +57,8 @@ static const char *const counter_names[COUNTERS] = {
     "refused_method",
     "refused_draining",
     "refused_limit",
-    "refused_transfer"};
+    "refused_transfer",
+    "refused_call_id"};
 static uint64_t counters[COUNTERS];
 
 static struct sh_gate_tables tables;
@@ -314,6 +316,10 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
         if (!authenticate(rdata, &account))
             return PJ_TRUE;
         trunk = find_trunk(account);
+    }
+    if (sh_call_id_is_taken(&rdata->msg_info.cid->id)) {
+        refuse(rdata, REFUSED_CALL_ID, PJSIP_SC_LOOP_DETECTED, "Call-ID Of Another Call", NULL, NULL);
+        return PJ_TRUE;
     }
     if (has_header(rdata, "Replaces") && !may_replace(rdata, account)) {
         refuse(rdata, REFUSED_TRANSFER, PJSIP_SC_FORBIDDEN, "Replaces is not allowed here", NULL,

@@ -226,6 +226,7 @@ void sh_call_hook_callbacks(void);
 void sh_call_choose_slot(void);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
+bool sh_call_id_is_taken(const pj_str_t *call_id);
 int sh_call_slot(pjsua_call_id call);
 pjsua_acc_id sh_call_account(const pjsip_dialog *dlg);
 unsigned sh_call_rx_packets(pjsua_call_id call);

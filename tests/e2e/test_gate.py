@@ -18,6 +18,7 @@ from config.targets import Reach, Target
 from sip.agent import SipAgent
 from sip.errors import DestinationBlocked
 from sip.leg import Leg
+from sip.outcome import Side
 from tests.peers import network
 from tests.peers.datagram import GATEWAY, LIMIT, SDP, Peer, Socket
 
@@ -195,6 +196,39 @@ class TestWhatIsNotServed:
         refused = await peer.asks("INFO", "Content-Type: text/plain", body="hello")
         assert (refused.status, refused.header("Accept")) == (415, "application/dtmf-relay")
         assert not leg.gone
+
+
+class TestTheCallIdOfAnotherCall:
+    """RFC 3261 section 8.2.2.2: what happens to one call must not be taken for the other's."""
+
+    async def test_a_second_call_with_it_gets_482_and_the_first_one_can_end(
+        self, line: Line
+    ) -> None:
+        peer, leg = await line.talking()
+        again = await line.peer()
+        again.call_id = peer.call_id
+        again.send("INVITE", "Content-Type: application/sdp", body=SDP)
+        assert (await again.socket.final("INVITE")).status == 482
+        assert line.agent.counters().gate_refused_call_id == 1
+        peer.send("BYE")
+        assert (await peer.socket.final("BYE")).status == 200
+        async with asyncio.timeout(LIMIT):
+            assert (await leg.wait_ended()).by is Side.CALLER
+
+    async def test_a_call_that_ended_may_be_tried_again_with_it(self, line: Line) -> None:
+        peer, leg = await line.talking()
+        peer.send("BYE")
+        await peer.socket.final("BYE")
+        async with asyncio.timeout(LIMIT):
+            await leg.wait_ended()
+        again = await line.peer()
+        again.call_id, again.cseq = peer.call_id, peer.cseq
+        again.send("INVITE", "Content-Type: application/sdp", body=SDP)
+        async with asyncio.timeout(LIMIT):
+            second = await anext(line.agent.inbound())
+        assert second.info.sip_call_id == leg.info.sip_call_id
+        second.reject(486)
+        assert (await again.socket.final("INVITE")).status == 486
 
 
 class TestShape:

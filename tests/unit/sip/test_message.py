@@ -67,6 +67,11 @@ def test_reading_any_text_raises_nothing(text: str) -> None:
     user_part(text)
 
 
+@pytest.mark.parametrize("line", ["SIP/2.0 ", "SIP/2.0    404", "SIP/2.0 2000 OK", "SIP/2.0 999 X"])
+def test_a_status_line_without_a_status_is_none(line: str) -> None:
+    assert Message(f"{line}\r\nCSeq: 1 INVITE\r\n\r\n").status is None
+
+
 def test_credentials_are_taken_out_and_nothing_else() -> None:
     text = (
         "REGISTER sip:h SIP/2.0\r\n"
