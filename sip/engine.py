@@ -70,7 +70,8 @@ HANDSHAKE_LIMIT_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class MediaClock:
-    """The thread that runs the bridge: 20 ms ticks, those over 100 ms late, and its busy time."""
+    """The thread that takes in packets and runs the bridge: 20 ms ticks, those over 100 ms late,
+    and how long it was busy."""
 
     ticks: int
     late: int
@@ -176,7 +177,7 @@ class Engine:
         config.uaConfig.threadCnt = 0
         config.uaConfig.maxCalls = self._settings.max_calls + SPARE_CALLS
         config.uaConfig.userAgent = self._settings.user_agent
-        config.medConfig.threadCnt = 1
+        config.medConfig.threadCnt = 1  # PJSIP's least: the media clock takes its place
         wide = any(codec.wideband for codec in self._codecs)
         config.medConfig.clockRate = config.medConfig.sndClockRate = WIDE if wide else NARROW
         config.medConfig.quality = RESAMPLING_QUALITY

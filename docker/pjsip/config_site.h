@@ -36,3 +36,6 @@
 /* Each I/O queue is polled by one thread: nothing to be exclusive about, and EPOLLEXCLUSIVE makes PJSIP
  * take a socket out of epoll and put it back twice for every packet. */
 #define PJ_IOQUEUE_DEFAULT_EPOLL_FLAGS 0
+
+/* Packets that came since the last look are read in few calls of epoll_wait. */
+#define PJ_IOQUEUE_MAX_EVENTS_IN_SINGLE_POLL 64

@@ -243,7 +243,7 @@ static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsign
                                      .text1 = &codec_str, .text2 = &figures_str});
 }
 
-/* On the media thread for RFC 4733. The dialog outlives the stream that calls this. A digit is told
+/* On the media clock's thread for RFC 4733. The dialog outlives the stream that calls this. A digit is told
  * when it begins and when it has ended; what comes between only prolongs it. */
 static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
 {

@@ -1,4 +1,9 @@
-/* The media clock: a thread of its own runs the conference bridge every 20 ms.
+/* The media clock: a thread of its own runs the conference bridge every 20 ms, and before it takes in
+ * the packets that have come.
+ *
+ * PJSIP would have a second thread wait for packets, which the kernel wakes for nearly each of them. A
+ * packet is wanted at the next tick and not before, so the sockets are looked at a few times a tick:
+ * often enough for the jitter that RTCP reports to mean something.
  *
  * After each tick it writes to an eventfd, so that Python wakes once for all legs, when every frame
  * of the tick is in its ring. Absolute deadlines keep it free of drift; a tick that comes over
@@ -13,10 +18,13 @@
 
 #define TICK_NS 20000000L
 #define MAX_BEHIND_NS 100000000L
+#define LOOKS 4 /* for packets, in each tick; the last one right before the bridge */
+#define MAX_POLLS 64 /* in each look: who floods a port does not hold up the clock */
 
 static pj_pool_t *pool;
 static pj_thread_t *thread;
 static pjmedia_port *bridge;
+static pj_ioqueue_t *packets;
 static int event_fd = -1;
 static atomic_bool stopping;
 static atomic_ullong ticks, late, busy_ns;
@@ -36,29 +44,51 @@ static void advance(struct timespec *time, long ns)
     }
 }
 
-static int run(void *unused)
+static void sleep_until(const struct timespec *due)
+{
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, due, NULL) == EINTR)
+        ;
+}
+
+static void receive(void)
+{
+    const pj_time_val at_once = {0, 0};
+
+    for (unsigned polls = 0; polls < MAX_POLLS && pj_ioqueue_poll(packets, &at_once) > 0; polls++)
+        ;
+}
+
+static void mix(void)
 {
     pj_int16_t samples[PJMEDIA_PIA_SPF(&bridge->info)];
-    struct timespec due, now, done;
+    pjmedia_frame frame = {.buf = samples, .size = sizeof samples};
+
+    pjmedia_port_get_frame(bridge, &frame);
+}
+
+static int run(void *unused)
+{
+    struct timespec due, began, done;
     const uint64_t one = 1;
 
     (void)unused;
     clock_gettime(CLOCK_MONOTONIC, &due);
     while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
-        pjmedia_frame frame = {.buf = samples, .size = sizeof samples};
-
-        advance(&due, TICK_NS);
-        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL) == EINTR)
-            ;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        if (since_ns(&due, &now) > MAX_BEHIND_NS) {
-            atomic_fetch_add_explicit(&late, 1, memory_order_relaxed);
-            due = now;
+        for (unsigned look = 1; look <= LOOKS; look++) {
+            advance(&due, TICK_NS / LOOKS);
+            sleep_until(&due);
+            clock_gettime(CLOCK_MONOTONIC, &began);
+            receive();
+            if (look == LOOKS)
+                mix();
+            clock_gettime(CLOCK_MONOTONIC, &done);
+            atomic_fetch_add_explicit(&busy_ns, (unsigned long long)since_ns(&began, &done),
+                                      memory_order_relaxed);
         }
-        pjmedia_port_get_frame(bridge, &frame);
-        clock_gettime(CLOCK_MONOTONIC, &done);
-        atomic_fetch_add_explicit(&busy_ns, (unsigned long long)since_ns(&now, &done),
-                                  memory_order_relaxed);
+        if (since_ns(&due, &began) > MAX_BEHIND_NS) {
+            atomic_fetch_add_explicit(&late, 1, memory_order_relaxed);
+            due = began;
+        }
         atomic_fetch_add_explicit(&ticks, 1, memory_order_relaxed);
         if (write(event_fd, &one, sizeof one) < 0 && errno != EAGAIN)
             break;
@@ -75,6 +105,8 @@ pj_status_t sh_clock_start(int *eventfd_out)
     bridge = pjsua_set_no_snd_dev();
     if (!bridge)
         return PJ_EINVALIDOP;
+    packets = pjmedia_endpt_get_ioqueue(pjsua_var.med_endpt);
+    pjmedia_endpt_stop_threads(pjsua_var.med_endpt);
     event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (event_fd < 0)
         return PJ_STATUS_FROM_OS(errno);
@@ -104,7 +136,7 @@ unsigned long long sh_clock_tick(void)
     return atomic_load_explicit(&ticks, memory_order_relaxed);
 }
 
-/* (ticks, late ticks, nanoseconds spent in the bridge) */
+/* (ticks, late ticks, nanoseconds spent on packets and in the bridge) */
 PyObject *sh_clock_counters(void)
 {
     return Py_BuildValue("KKK", atomic_load(&ticks), atomic_load(&late), atomic_load(&busy_ns));

@@ -28,8 +28,9 @@
  *   facts.c       what this build is and can carry
  *
  * Threads: SIP runs on the thread that polls it (the asyncio loop's), so wire, gate, refer and call
- * are single-threaded, but for digits, which PJSIP's media thread reports; rtp runs on that one. The clock thread runs the
- * conference bridge and with it the ports of frame_pump.c, player.c and recorder.c. No Python runs on either.
+ * are single-threaded, but for digits, which come with the audio. The media clock's thread takes in all
+ * audio (rtp) and runs the conference bridge, and with it the ports of frame_pump.c, player.c and
+ * recorder.c. No Python runs there.
  */
 #ifndef SWITCHHOOK_NATIVE_H
 #define SWITCHHOOK_NATIVE_H

@@ -1,8 +1,8 @@
 /* The RTP of a leg, between its socket and its stream: whose packets count, and when they stopped.
  *
- * A media transport of its own stands above PJSIP's (SRTP and UDP) on every leg. PJSIP's media thread
- * brings the packets, the media clock sends, the loop attaches and closes; all three meet under the
- * group lock that the transports of a leg share.
+ * A media transport of its own stands above PJSIP's (SRTP and UDP) on every leg. The media clock
+ * brings the packets and sends, the loop attaches and closes; both meet under the group lock that the
+ * transports of a leg share.
  *
  * The bridge lets go of a stream later than the loop does, so the clock may stand in the stream's
  * put_frame while the loop destroys it and closes the socket. Stock PJSIP sends without a lock: the
@@ -43,7 +43,7 @@ struct leg_rtp {
 static pthread_mutex_t legs_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct leg_rtp *legs;
 
-/* Networks that may send audio besides the SDP's host, by account. The media thread reads them. */
+/* Networks that may send audio besides the SDP's host, by account. The media clock reads them. */
 static pthread_rwlock_t networks_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct sh_source *networks;
 static unsigned network_count;

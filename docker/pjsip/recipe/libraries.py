@@ -28,7 +28,8 @@ HERE = Path(__file__).resolve().parent.parent
 CONFIG_SITE = HERE / "config_site.h"
 INTERFACE = HERE / "switchhook.i"
 
-CFLAGS = "-O2 -DNDEBUG -fPIC"
+CFLAGS = "-O3 -DNDEBUG -fPIC"
+"""-O3 for its vector instructions: the bridge's levels and sums take a third of the time."""
 CONFIGURE = (
     "--enable-epoll",
     # The gateway has no sound card and no picture.
