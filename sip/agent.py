@@ -11,6 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from ipaddress import IPv4Address
 from types import MappingProxyType
 from typing import assert_never
 
@@ -518,9 +519,10 @@ class SipAgent:
         caller_trunk = None if beside is None else beside.info.trunk
         uri = self.request_uri(target, caller_trunk)
         if trunk is None or not trunk.hops:
-            await self._names.address(parse_uri(uri).host)  # PJSIP asks again, and finds it known
+            # PJSIP asks again, and finds it known.
+            where = await self._names.address(parse_uri(uri).host)
         else:
-            hop, left = await self._choose_hop(target.trunk or "", trunk.hops)
+            hop, left, where = await self._choose_hop(target.trunk or "", trunk.hops)
             uri = self.request_uri(target, caller_trunk, hop)
             native.route_use_hop(account.getId(), hop)
         self._limits.check(target, self._legs.values(), asyncio.get_running_loop().time())
@@ -534,7 +536,8 @@ class SipAgent:
         parameters.opt.audioCount = 1
         parameters.opt.videoCount = 0
         parameters.opt.textCount = 0
-        native.call_prepare(account.getId(), "" if beside is None else beside.audio.codec)
+        codec = "" if beside is None else beside.audio.codec
+        native.call_prepare(account.getId(), codec, int(IPv4Address(where)))
         call, failure = PjCall(account, NO_CALL), ""
         try:
             call.makeCall(uri, parameters)
@@ -564,8 +567,8 @@ class SipAgent:
         self._engine.soon()
         return leg
 
-    async def _choose_hop(self, trunk: str, uris: list[str]) -> tuple[int, int]:
-        """Which next hop a call goes to, and how many others are left after it.
+    async def _choose_hop(self, trunk: str, uris: list[str]) -> tuple[int, int, str]:
+        """Which next hop a call goes to, how many others are left after it, and where it is.
 
         Raises:
             UnresolvedHost: none of them has an address.
@@ -575,13 +578,13 @@ class SipAgent:
             hop = hops.choose(now, self._registrations.hop(trunk))
             left = hops.left(now, hop)
             try:
-                await self._names.address(parse_uri(uris[hop]).host)
+                where = await self._names.address(parse_uri(uris[hop]).host)
             except UnresolvedHost:
                 hops.failed(hop, now, None)
                 if not left:
                     raise
             else:
-                return hop, left
+                return hop, left, where
 
     def _name(self, beside: Leg | None, role: str) -> tuple[str, str]:
         """Id and label of a leg that no trunk's call begins with."""

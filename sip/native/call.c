@@ -96,6 +96,18 @@ static bool tls_refusal(const pjsip_event *event, pj_str_t *reason)
     return true;
 }
 
+/* By slot: where its call's INVITE came from or was sent, as sh_gate_is_peer compares it. */
+static uint32_t peer_address[PJSUA_MAX_CALLS];
+
+/* Whom a dialog's call was agreed with. */
+struct sh_peer sh_call_peer(const pjsip_dialog *dlg)
+{
+    const pjsua_call *call = dlg->mod_data[pjsua_var.mod.id];
+
+    return call ? (struct sh_peer){call->acc_id, peer_address[call->index]}
+                : (struct sh_peer){PJSUA_INVALID_ID, 0};
+}
+
 /* By slot: the drain of the events by which the end of its last call will have been seen. */
 static uint64_t end_seen_by[PJSUA_MAX_CALLS];
 
@@ -121,9 +133,10 @@ bool sh_call_id_is_taken(const pj_str_t *wanted)
     return false;
 }
 
-/* Before a call takes a slot. PJSIP gives out any free one, also one whose call has ended within the
- * same step: the object of that call, destroyed when its end is seen, would hang up the new call (603). */
-void sh_call_choose_slot(void)
+/* Before a call with the peer at `address` takes a slot. PJSIP gives out any free one, also one whose call
+ * has ended within the same step: the object of that call, destroyed when its end is seen, would hang up
+ * the new call (603). */
+void sh_call_choose_slot(uint32_t address)
 {
     int count = (int)pjsua_var.ua_cfg.max_calls;
     const pj_str_t any_codec = {"", 0};
@@ -134,6 +147,7 @@ void sh_call_choose_slot(void)
 
         if (!call->inv && !call->async_call.dlg && end_seen_by[id] <= sh_events_drained()) {
             pjsua_var.next_call_id = id;
+            peer_address[id] = address;
             sh_codecs_prefer(id, &any_codec);
             return;
         }

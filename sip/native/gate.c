@@ -83,12 +83,16 @@ static const struct sh_source *find_source(const pjsip_rx_data *rdata)
     return NULL;
 }
 
-/* Whether a message came from the account's own peer. */
-bool sh_gate_is_account(const pjsip_rx_data *rdata, pjsua_acc_id account)
+/* Whether a message came from the peer of a call: from its trunk's networks, or from the very address
+ * that the call was agreed with. A trunk that is known by its digest has no networks; the address that
+ * its INVITE came from has proved itself, as a nonce is good for one address. */
+bool sh_gate_is_peer(const pjsip_rx_data *rdata, struct sh_peer peer)
 {
     const struct sh_source *source = find_source(rdata);
 
-    return source && source->account == account;
+    return (source && source->account == peer.account) ||
+           (peer.address && rdata->pkt_info.src_addr.addr.sa_family == pj_AF_INET() &&
+            address_of(rdata) == peer.address);
 }
 
 static void refuse(pjsip_rx_data *rdata, enum counter counter, int code, const char *reason,
@@ -337,7 +341,7 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
         return refuse_for(rdata, REFUSED_RATE, "Too many calls of this trunk at once", 1);
     rdata->endpt_info.mod_data[inner_id()] = (void *)(intptr_t)(account + 1);
     counters[ADMITTED]++;
-    sh_call_choose_slot();
+    sh_call_choose_slot(address_of(rdata));
     return PJ_FALSE;
 }
 

@@ -5,14 +5,15 @@ static PyObject *call_prepare(PyObject *self, PyObject *args)
 {
     Py_ssize_t length;
     const char *codec;
+    unsigned address;
     pj_str_t name;
     int id;
 
     (void)self;
-    if (!PyArg_ParseTuple(args, "is#", &id, &codec, &length))
+    if (!PyArg_ParseTuple(args, "is#I", &id, &codec, &length, &address))
         return NULL;
     name = sh_as_pj_str(codec, length);
-    sh_call_choose_slot();
+    sh_call_choose_slot(address);
     sh_codecs_prefer(pjsua_var.next_call_id, &name);
     sh_rtp_port_choose(id);
     Py_RETURN_NONE;
@@ -214,7 +215,7 @@ static PyObject *dialog_tags(PyObject *self, PyObject *id)
 
 PyMethodDef sh_methods_calls[] = {
     {"call_prepare", call_prepare, METH_VARARGS,
-     "(account, codec): the slot, RTP port and first codec of the call that is made next"},
+     "(account, codec, address): slot, RTP port, first codec and peer of the call that is made next"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
     {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
     {"refer_count", refer_count, METH_NOARGS, "REFERs that were not ended"},

@@ -124,7 +124,11 @@ struct sh_gate_tables {
 };
 pj_status_t sh_gate_replace(const struct sh_gate_tables *tables);
 PyObject *sh_gate_counters(void);
-bool sh_gate_is_account(const pjsip_rx_data *rdata, pjsua_acc_id account);
+struct sh_peer {
+    pjsua_acc_id account;
+    uint32_t address; /* that its INVITE came from or went to, host byte order; 0: not known */
+};
+bool sh_gate_is_peer(const pjsip_rx_data *rdata, struct sh_peer peer);
 
 /* digest.c */
 struct sh_credential {
@@ -224,7 +228,8 @@ PyObject *sh_facts(void);
 
 /* call.c */
 void sh_call_hook_callbacks(void);
-void sh_call_choose_slot(void);
+void sh_call_choose_slot(uint32_t address);
+struct sh_peer sh_call_peer(const pjsip_dialog *dlg);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
 bool sh_call_id_is_taken(const pj_str_t *call_id);

@@ -18,7 +18,7 @@ struct referral {
     struct referral *older;     /* in the same dialog */
     struct referral *next_open; /* in `open` */
     pjsip_dialog *dlg;
-    pjsua_acc_id account;
+    struct sh_peer peer;
     int id;
     int first_cseq, last_cseq;  /* an answered challenge makes a second REFER of it */
     pjsip_transaction *pending; /* the REFER whose final response is awaited */
@@ -125,13 +125,13 @@ static void release(struct referral *referral)
     pjsip_dlg_dec_session(referral->dlg, &usage); /* may destroy the dialog */
 }
 
-/* A digest answers whoever chose the nonce: only the trunk that the call came over is given one. */
+/* A digest answers whoever chose the nonce: only the peer that the call was agreed with is given one. */
 static const char *answer_challenge(struct referral *referral, pjsip_transaction *tsx,
                                     pjsip_rx_data *challenge)
 {
     pjsip_tx_data *request;
 
-    if (!sh_gate_is_account(challenge, referral->account))
+    if (!sh_gate_is_peer(challenge, referral->peer))
         return "the challenge came from outside the trunk";
     if (pjsip_auth_clt_reinit_req(&referral->dlg->auth_sess, challenge, tsx->last_tx, &request) !=
         PJ_SUCCESS)
@@ -305,7 +305,7 @@ pj_status_t sh_refer_send(pjsua_call_id call, const pj_str_t *refer_to, pjsip_hd
 
     referral = PJ_POOL_ZALLOC_T(dlg->pool, struct referral);
     referral->dlg = dlg;
-    referral->account = pjsua_var.calls[call].acc_id;
+    referral->peer = sh_call_peer(dlg);
     referral->id = ++last_id;
     referral->first_cseq = dlg->local.cseq;
     referral->older = pjsip_dlg_has_usage(dlg, &usage) ? dlg->mod_data[usage.id] : NULL;

@@ -23,6 +23,7 @@ struct referral {
     struct referral *next;
     unsigned id;
     pjsip_dialog *dlg;
+    struct sh_peer peer;
     pjsip_transaction *tsx;  /* until the REFER is answered */
     pjsip_tx_data *response; /* likewise: made while the request was there to copy from */
     unsigned unanswered;     /* NOTIFYs */
@@ -113,6 +114,7 @@ void sh_referral_receive(pjsip_dialog *dlg, pjsip_rx_data *rdata)
     }
     referral->id = ++last_id;
     referral->dlg = dlg;
+    referral->peer = sh_call_peer(dlg);
     referral->next = referrals;
     referrals = referral;
     pjsip_dlg_inc_session(dlg, &module);
@@ -166,7 +168,7 @@ static bool answer_challenge(struct referral *referral, pjsip_transaction *tsx,
 {
     pjsip_tx_data *request;
 
-    if (referral->challenged)
+    if (referral->challenged || !sh_gate_is_peer(challenge, referral->peer))
         return false;
     referral->challenged = true;
     if (pjsip_auth_clt_reinit_req(&referral->dlg->auth_sess, challenge, tsx->last_tx, &request) !=

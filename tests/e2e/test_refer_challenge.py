@@ -2,10 +2,12 @@
 trunk's credentials are for, and to the trunk alone.
 
 The trunk registers with a provider at 127.0.0.6 that is not there; its credentials are what counts.
+Another one, at 127.0.0.7, is known by its digest alone.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -13,14 +15,17 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.conftest import StartPeer
+from sip.softphone import commands
+from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.test_digest import answer, challenges
 from tests.e2e.test_refer import TARGET
-from tests.e2e.world import REFER_TIMERS, STRANGER, World
+from tests.e2e.world import PBX, REFER_TIMERS, STRANGER, World
 from tests.peers import network
+from tests.peers.datagram import Peer, Socket
 from tests.peers.script import Caller
 
-PROVIDER = "127.0.0.6"
+PROVIDER, BRANCH = "127.0.0.6", "127.0.0.7"
 REALM = "provider"
 USER, PASSWORD = "gateway", "s3cret"
 ENDED = "terminated;reason=noresource"
@@ -32,17 +37,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("challenge")
     secret = folder / "secret"
     secret.write_text(PASSWORD)
-    trunk = {
+    password = {"file": str(secret)}
+    refer = {**REFER_TIMERS, "first_notify": 0.3}
+    provider = {
         "registration": {
             "registrar": f"sip:{PROVIDER}:{network.free_port(PROVIDER)}",
             "username": USER,
-            "password": {"file": str(secret)},
+            "password": password,
             "realm": REALM,
         },
-        "refer": {**REFER_TIMERS, "first_notify": 0.3},
+        "refer": refer,
+        "transfers_in": {"refer": True},
+        "routes": [{"number": "610", "flow": "refer"}, {"number": "611", "flow": "dial"}],
+    }
+    branch = {
+        "digest": {"username": "branch-7", "password": password},
+        "credentials": {"username": USER, "password": password, "realm": REALM},
+        "refer": refer,
         "routes": [{"number": "610", "flow": "refer"}],
     }
-    process = GatewayProcess(World(folder / "world", settings={"trunks": {"provider": trunk}}))
+    trunks = {"provider": provider, "branch": branch}
+    process = GatewayProcess(World(folder / "world", settings={"trunks": trunks}))
     process.world.write()
     process.start()
     yield process
@@ -60,9 +75,27 @@ async def api(home: GatewayProcess) -> AsyncIterator[Api]:
 
 async def attempt(script: Caller, home: GatewayProcess, peer: StartPeer, api: Api) -> Any:
     """What came of the call; `refers`: how many REFERs left, as the ladder shows them."""
-    async with await peer(script, address=PROVIDER, gateway=home.world.address, number="610"):
-        pass
+    await calls(script, home, peer)
     return await told(api)
+
+
+async def calls(script: Caller, home: GatewayProcess, peer: StartPeer, at: str = PROVIDER) -> None:
+    """Run it to its end."""
+    async with await peer(script, address=at, gateway=home.world.address, number="610"):
+        pass
+
+
+async def proof(home: GatewayProcess, at: str) -> str:
+    """An Authorization header with which this address may call 610."""
+    loop = asyncio.get_running_loop()
+    transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(at, 0))
+    asking = Peer(socket, at, transport.get_extra_info("sockname")[1], home.world.port)
+    try:
+        challenge = challenges(await asking.calls())["SHA-256"]
+    finally:
+        await socket.close()
+    uri = f"sip:610@{home.world.address[0]}:{home.world.port}"
+    return answer(challenge, uri, user="branch-7", password=PASSWORD)
 
 
 async def told(api: Api) -> Any:
@@ -117,13 +150,90 @@ async def test_a_stranger_that_knows_the_realm_is_told_nothing(
     caller = Caller("is one with the thief")
     caller.dials(contact=f"sip:peer@{STRANGER}:{port}").is_answered()
     async with await peer(thief, address=STRANGER, port=port):
-        where = {"address": PROVIDER, "gateway": home.world.address, "number": "610"}
-        async with await peer(caller, **where):
-            pass
+        await calls(caller, home, peer)
     verdict = await told(api)
     assert (verdict["outcome"], verdict["code"]) == ("unauthorized", 401)
     assert verdict["reason"] == "the challenge came from outside the trunk"
     assert verdict["refers"] == 1
+
+
+async def test_a_trunk_known_by_its_digest_alone_is_answered(
+    home: GatewayProcess, peer: StartPeer, api: Api
+) -> None:
+    """It has no networks: the address that its call has proved itself from is the trunk's."""
+    script = Caller("has proved itself").dials((await proof(home, BRANCH),)).is_answered()
+    script.is_referred(TARGET).challenges_refer(REALM)
+    script.is_referred(TARGET, {"Authorization": f'realm="{REALM}"'})
+    script.checks_credentials(USER, PASSWORD).accepts()
+    script.tells("SIP/2.0 200 OK", ENDED).is_hung_up_on()
+    await calls(script, home, peer, BRANCH)
+    verdict = await told(api)
+    assert (verdict["outcome"], verdict["refers"]) == ("connected", 2)
+
+
+async def test_a_stranger_in_its_place_is_told_nothing(
+    home: GatewayProcess, peer: StartPeer, api: Api
+) -> None:
+    """Whoever has the password to call us is not thereby anywhere else."""
+    port = network.free_port(STRANGER)
+    thief = Caller("steals").is_referred(TARGET).challenges_refer(REALM).is_hung_up_on()
+    caller = Caller("names a thief")
+    authorization = await proof(home, BRANCH)
+    caller.dials((authorization,), contact=f"sip:peer@{STRANGER}:{port}").is_answered()
+    async with await peer(thief, address=STRANGER, port=port):
+        await calls(caller, home, peer, BRANCH)
+    verdict = await told(api)
+    assert verdict["reason"] == "the challenge came from outside the trunk"
+    assert verdict["refers"] == 1
+
+
+class TestNotify:
+    """So it is with the NOTIFYs that a referrer gets from us, and challenges."""
+
+    CHALLENGE = (f'WWW-Authenticate: Digest realm="{REALM}", algorithm=MD5, nonce="5f1d2c"',)
+
+    async def test_the_trunk_is_answered(
+        self, home: GatewayProcess, peer: StartPeer, start_phone: StartPhone, api: Api
+    ) -> None:
+        script = Caller("challenges NOTIFY").dials().is_answered().refers(f"<{support(home)}>")
+        script.receives("NOTIFY").replies(401, "Unauthorized", self.CHALLENGE)
+        script.is_notified("100", headers={"Authorization": f'realm="{REALM}"'})
+        script.is_notified("200", "terminated").is_hung_up_on()
+        await self.hands_over(script, home, peer, start_phone, api)
+
+    async def test_a_stranger_is_told_nothing(
+        self, home: GatewayProcess, peer: StartPeer, start_phone: StartPhone, api: Api
+    ) -> None:
+        """Another NOTIFY than the first would fail the thief's script."""
+        port = network.free_port(STRANGER)
+        thief = Caller("collects").receives("NOTIFY").replies(401, "Unauthorized", self.CHALLENGE)
+        script = Caller("refers for a thief").dials(contact=f"sip:peer@{STRANGER}:{port}")
+        script.is_answered().refers(f"<{support(home)}>")
+        async with await peer(thief.is_hung_up_on(), address=STRANGER, port=port):
+            await self.hands_over(script, home, peer, start_phone, api)
+
+    async def hands_over(
+        self,
+        script: Caller,
+        home: GatewayProcess,
+        peer: StartPeer,
+        start_phone: StartPhone,
+        api: Api,
+    ) -> None:
+        """The caller refers to support, which then talks to sales in its place."""
+        phone = await start_phone(PBX, home.world.pbx_port, name="pbx")
+        await phone.send(commands.Policy(user="support", provisional=None, ring=0.3))
+        where = {"address": PROVIDER, "gateway": home.world.address, "number": "611"}
+        async with await peer(script, **where):
+            await phone.expect("confirmed", "in-2")
+        await phone.send(commands.HangUp(call="in-2"))
+        await phone.expect("disconnected", "in-1", by="peer")
+        assert [each["outcome"] for each in (await api.record())["attempts"]] == ["connected"] * 2
+
+
+def support(home: GatewayProcess) -> str:
+    """Where the PBX has it."""
+    return f"sip:support@{PBX}:{home.world.pbx_port}"
 
 
 async def test_each_trunk_has_timers_of_its_own(
