@@ -38,6 +38,7 @@ class EventKind(IntEnum):
     REFER_RECEIVED = 11
     NOTIFY_FINAL = 12
     CALL_DTMF_END = 13
+    SUBSCRIBE_RECEIVED = 14
 
 
 class Native(Protocol):

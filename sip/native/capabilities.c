@@ -1,6 +1,6 @@
 /* Allow and Supported say what a peer may really ask of us: PJSIP writes what it was built with.
  *
- * REFER and `replaces` stand there for a trunk that may use them (referral.c has the table), and for
+ * REFER, SUBSCRIBE to what it makes, and `replaces` stand there for a trunk that may use them (referral.c has the table), and for
  * no other: a phone that reads them offers a transfer key.
  */
 #include "native.h"
@@ -33,10 +33,10 @@ static pj_status_t on_tx(pjsip_tx_data *tdata)
     if (!allow && !supported)
         return PJ_SUCCESS;
     account = account_of(tdata);
-    leave_out(allow, "SUBSCRIBE");
     leave_out(allow, "MESSAGE");
     if (!sh_transfers_in_allow(account, false)) {
         leave_out(allow, "REFER");
+        leave_out(allow, "SUBSCRIBE");
         leave_out(supported, "norefersub");
     }
     if (!sh_transfers_in_allow(account, true))

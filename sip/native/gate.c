@@ -434,6 +434,8 @@ static pj_bool_t inner(pjsip_rx_data *rdata)
                NULL);
         return PJ_TRUE;
     }
+    if (method_is(rdata, "SUBSCRIBE") && sh_referral_subscribe(dlg, rdata))
+        return PJ_TRUE;
     if (method_is(rdata, "OPTIONS")) {
         answer_ok(rdata);
         return PJ_TRUE;

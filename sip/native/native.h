@@ -67,6 +67,7 @@ enum sh_event_kind {
     SH_REFER_RECEIVED = 11,  /* number = referral, text2 = message */
     SH_NOTIFY_FINAL = 12,    /* number = referral, extra = status code, text1 = reason */
     SH_CALL_DTMF_END = 13,   /* number = digit, extra = ms or 0 */
+    SH_SUBSCRIBE_RECEIVED = 14, /* number = referral, extra = Expires in s; -1: none */
 };
 
 struct sh_event {
@@ -219,6 +220,7 @@ struct sh_transfers_in {
 pj_status_t sh_transfers_in_replace(const struct sh_transfers_in *table, unsigned count);
 bool sh_transfers_in_allow(pjsua_acc_id account, bool replaces);
 void sh_referral_receive(pjsip_dialog *dlg, pjsip_rx_data *rdata);
+bool sh_referral_subscribe(pjsip_dialog *dlg, pjsip_rx_data *rdata);
 pj_status_t sh_referral_answer(unsigned id, int code, const pj_str_t *reason, pjsip_hdr *headers);
 pj_status_t sh_referral_notify(unsigned id, const pj_str_t *sipfrag, pjsip_hdr *headers);
 void sh_referral_close(unsigned id);

@@ -1,4 +1,5 @@
-/* REFER received in a dialog (RFC 3515): answered and reported on as Python decides.
+/* REFER received in a dialog (RFC 3515), and SUBSCRIBE to what it makes: answered and reported on as
+ * Python decides.
  *
  * Neither PJSIP's evsub nor the dialog sees such a REFER. pjsua would dial its literal Refer-To, URI
  * headers included, unless it is answered before PJSIP's callback returns; and the INVITE session
@@ -8,6 +9,9 @@
  */
 #include "native.h"
 
+#include <pjsip-simple/evsub_msg.h>
+
+#include <limits.h>
 #include <stdlib.h>
 
 static const pjsip_method notify_method = {PJSIP_OTHER_METHOD, {"NOTIFY", 6}};
@@ -24,7 +28,8 @@ struct referral {
     unsigned id;
     pjsip_dialog *dlg;
     struct sh_peer peer;
-    pjsip_transaction *tsx;  /* until the REFER is answered */
+    int cseq;                /* of the REFER: the id of its subscription */
+    pjsip_transaction *tsx;  /* until the REFER, or a SUBSCRIBE after it, is answered */
     pjsip_tx_data *response; /* likewise: made while the request was there to copy from */
     unsigned unanswered;     /* NOTIFYs */
     bool closed;
@@ -86,41 +91,110 @@ static bool cseq_is_next(pjsip_dialog *dlg, const pjsip_rx_data *rdata)
     return true;
 }
 
+static void refuse(pjsip_rx_data *rdata, int code, const char *reason)
+{
+    pj_str_t text = pj_str((char *)reason);
+
+    pjsip_endpt_respond_stateless(endpoint, rdata, code, reason ? &text : NULL, NULL, NULL);
+}
+
+/* Whether there is a transaction and a response now for Python to answer with. */
+static bool open_transaction(struct referral *referral, pjsip_dialog *dlg, pjsip_rx_data *rdata,
+                             int code)
+{
+    if (!cseq_is_next(dlg, rdata)) { /* RFC 3261 section 12.2.2 */
+        refuse(rdata, PJSIP_SC_INTERNAL_SERVER_ERROR, "Invalid CSeq");
+        return false;
+    }
+    if (pjsip_tsx_create_uas2(&module, rdata, NULL, &referral->tsx) != PJ_SUCCESS) {
+        refuse(rdata, PJSIP_SC_INTERNAL_SERVER_ERROR, NULL);
+        return false;
+    }
+    pjsip_tsx_recv_msg(referral->tsx, rdata);
+    if (pjsip_dlg_create_response(dlg, rdata, code, NULL, &referral->response) == PJ_SUCCESS)
+        return true;
+    pjsip_tsx_terminate(referral->tsx, PJSIP_SC_INTERNAL_SERVER_ERROR);
+    referral->tsx = NULL;
+    return false;
+}
+
 /* Take a REFER in. The caller has found its dialog, and that our peer may send it. */
 void sh_referral_receive(pjsip_dialog *dlg, pjsip_rx_data *rdata)
 {
-    static const pj_str_t out_of_order = {"Invalid CSeq", 12};
-    struct referral *referral;
+    struct referral *referral = calloc(1, sizeof *referral);
     pj_str_t message;
 
-    if (!cseq_is_next(dlg, rdata)) { /* RFC 3261 section 12.2.2 */
-        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_INTERNAL_SERVER_ERROR,
-                                      &out_of_order, NULL, NULL);
-        return;
-    }
-    referral = calloc(1, sizeof *referral);
-    if (!referral || pjsip_tsx_create_uas2(&module, rdata, NULL, &referral->tsx) != PJ_SUCCESS) {
-        free(referral);
-        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_INTERNAL_SERVER_ERROR, NULL, NULL,
-                                      NULL);
-        return;
-    }
-    pjsip_tsx_recv_msg(referral->tsx, rdata);
-    if (pjsip_dlg_create_response(dlg, rdata, PJSIP_SC_ACCEPTED, NULL, &referral->response) !=
-        PJ_SUCCESS) {
-        pjsip_tsx_terminate(referral->tsx, PJSIP_SC_INTERNAL_SERVER_ERROR);
+    if (!referral || !open_transaction(referral, dlg, rdata, PJSIP_SC_ACCEPTED)) {
         free(referral);
         return;
     }
     referral->id = ++last_id;
     referral->dlg = dlg;
     referral->peer = sh_call_peer(dlg);
+    referral->cseq = rdata->msg_info.cseq->cseq;
     referral->next = referrals;
     referrals = referral;
+    dlg->mod_data[module.id] = &module; /* from now on: this dialog has seen a REFER */
     pjsip_dlg_inc_session(dlg, &module);
     pj_strset(&message, rdata->msg_info.msg_buf, (pj_size_t)rdata->msg_info.len);
     sh_event_push(&(struct sh_event){.kind = SH_REFER_RECEIVED, .call_id = &dlg->call_id->id,
                                      .number = (int)referral->id, .text2 = &message});
+}
+
+/* Which subscription a SUBSCRIBE means. Without an id it is the first REFER's (RFC 3515 section 2.4.6),
+ * or, where that is over, the next one's. */
+static struct referral *subscribed(const pjsip_dialog *dlg, const pjsip_event_hdr *event)
+{
+    bool any = event->id_param.slen == 0;
+    int id = any ? 0 : (int)pj_strtoul(&event->id_param);
+    struct referral *found = NULL;
+
+    for (struct referral *each = referrals; each; each = each->next) /* the newest first */
+        if (each->dlg == dlg && !each->closed && (any || each->cseq == id))
+            found = each;
+    return found;
+}
+
+static void refuse_package(pjsip_rx_data *rdata)
+{
+    static const pj_str_t name = {"Allow-Events", 12}, refer = {"refer", 5};
+    pjsip_hdr headers;
+
+    pj_list_init(&headers);
+    pj_list_push_back(&headers,
+                      pjsip_generic_string_hdr_create(rdata->tp_info.pool, &name, &refer));
+    pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_BAD_EVENT, NULL, &headers, NULL);
+}
+
+/* Take a SUBSCRIBE in: a REFER's subscription is prolonged or ended by it, never made (RFC 3515 section
+ * 2.4.4). False: nothing of it is served in this dialog. */
+bool sh_referral_subscribe(pjsip_dialog *dlg, pjsip_rx_data *rdata)
+{
+    static const pj_str_t event_name = {"Event", 5}, short_name = {"o", 1};
+    const pjsip_msg *msg = rdata->msg_info.msg;
+    const pjsip_event_hdr *event =
+        pjsip_msg_find_hdr_by_names(msg, &event_name, &short_name, NULL);
+    const pjsip_expires_hdr *expires = pjsip_msg_find_hdr(msg, PJSIP_H_EXPIRES, NULL);
+    bool referred = dlg->mod_data[module.id] != NULL; /* perhaps over, and its call too */
+    struct referral *referral;
+
+    if (!referred && !sh_transfers_in_allow(sh_call_account(dlg), false))
+        return false;
+    if (!event || pj_stricmp2(&event->event_type, "refer") != 0) {
+        refuse_package(rdata);
+        return true;
+    }
+    referral = subscribed(dlg, event);
+    if (!referral)
+        refuse(rdata, referred ? PJSIP_SC_CALL_TSX_DOES_NOT_EXIST : PJSIP_SC_FORBIDDEN, NULL);
+    else if (referral->tsx)
+        refuse(rdata, PJSIP_SC_REQUEST_PENDING, NULL);
+    else if (open_transaction(referral, dlg, rdata, PJSIP_SC_OK))
+        sh_event_push(&(struct sh_event){
+            .kind = SH_SUBSCRIBE_RECEIVED, .call_id = &dlg->call_id->id,
+            .number = (int)referral->id,
+            .extra = !expires ? -1 : expires->ivalue > INT_MAX ? INT_MAX : (int)expires->ivalue});
+    return true;
 }
 
 pj_status_t sh_referral_answer(unsigned id, int code, const pj_str_t *reason, pjsip_hdr *headers)
@@ -133,12 +207,9 @@ pj_status_t sh_referral_answer(unsigned id, int code, const pj_str_t *reason, pj
         return PJ_ENOTFOUND;
     response->msg->line.status.code = code;
     response->msg->line.status.reason = *pjsip_get_status_text(code);
-    if (code >= 300) { /* made as a 202, which has one */
-        pjsip_hdr *contact = pjsip_msg_find_hdr(response->msg, PJSIP_H_CONTACT, NULL);
-
-        if (contact)
-            pj_list_erase(contact);
-    }
+    if (code < 300) /* RFC 3515 section 2.2 and RFC 6665 section 8.2 want it, PJSIP leaves it out */
+        pjsip_msg_add_hdr(response->msg,
+                          pjsip_hdr_clone(response->pool, referral->dlg->local.contact));
     if (reason->slen)
         pj_strdup(response->pool, &response->msg->line.status.reason, reason);
     for (pjsip_hdr *header = headers->next; header != headers; header = header->next)
@@ -214,9 +285,6 @@ pj_status_t sh_referral_notify(unsigned id, const pj_str_t *sipfrag, pjsip_hdr *
     status = pjsip_dlg_create_request(referral->dlg, &notify_method, -1, &request);
     if (status != PJ_SUCCESS)
         return status;
-    if (referral->dlg->local.contact) /* NOTIFY refreshes the target (RFC 6665 section 4.2.2) */
-        pjsip_msg_add_hdr(request->msg,
-                          pjsip_hdr_clone(request->pool, referral->dlg->local.contact));
     for (pjsip_hdr *header = headers->next; header != headers; header = header->next)
         pjsip_msg_add_hdr(request->msg, pjsip_hdr_clone(request->pool, header));
     request->msg->body = pjsip_msg_body_create(request->pool, &type, &subtype, sipfrag);
@@ -229,15 +297,17 @@ pj_status_t sh_referral_notify(unsigned id, const pj_str_t *sipfrag, pjsip_hdr *
 
 void sh_referral_close(unsigned id)
 {
+    static const pj_str_t usual = {"", 0};
     struct referral *referral = find(id);
+    pjsip_hdr none;
 
     if (!referral || referral->closed)
         return;
-    if (referral->tsx)
-        pjsip_tsx_terminate(referral->tsx, PJSIP_SC_REQUEST_TERMINATED);
+    pj_list_init(&none);
+    if (referral->tsx) /* what it asks came as the subscription, or the call, ended */
+        sh_referral_answer(id, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, &usual, &none);
     if (referral->response)
         pjsip_tx_data_dec_ref(referral->response);
-    referral->tsx = NULL;
     referral->response = NULL;
     referral->closed = true;
     forget_if_done(referral);

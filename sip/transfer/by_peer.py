@@ -87,11 +87,14 @@ class ByPeer:
         return any(referral.sip_call_id == call_id for referral in self._referrals.values())
 
     def saw(self, event: NativeEvent) -> bool:
-        """Take in a REFER or the answer to a NOTIFY; False: the event is neither."""
+        """Take in a REFER, a SUBSCRIBE or the answer to a NOTIFY; False: the event is none."""
         kind, _, call_id, number, extra, _, text = event
         if kind == EventKind.NOTIFY_FINAL:
             if (referral := self._referrals.get(number)) is not None:
                 referral.notify_answered(extra)
+        elif kind == EventKind.SUBSCRIBE_RECEIVED:
+            if (referral := self._referrals.get(number)) is not None:
+                referral.subscribed(extra)
         elif kind == EventKind.REFER_RECEIVED:
             if (leg := self._by_call_id.get(call_id)) is not None:
                 self._referred(leg, number, Message(text))

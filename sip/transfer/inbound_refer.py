@@ -5,6 +5,9 @@ A table without I/O, beside the transfer itself: the subscription may end before
 output is a list of actions. Rows that a state lacks are an error of the caller: they raise and
 change nothing.
 
+A SUBSCRIBE asks for a NOTIFY of how it stands, and prolongs the reports or ends them (RFC 6665
+section 4.2.1).
+
     RECEIVED ──▶ REPORTING ──▶ REPORTED ──▶ CLOSED    202, NOTIFYs, the final one, its answer
         │            └──▶ SILENT ──────────▲            nobody listens any more
         └──────────────────────────────────┘            refused
@@ -48,7 +51,11 @@ class Input(Enum):
     ALL_ANSWERED = auto()
     """No NOTIFY of ours waits for its answer."""
     EXPIRED = auto()
-    """The subscription has lasted as long as we granted, or the referrer ended it."""
+    """The subscription has lasted as long as we granted."""
+    REFRESH = auto()
+    """SUBSCRIBE, which prolongs it."""
+    UNSUBSCRIBE = auto()
+    """SUBSCRIBE with `Expires: 0`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,18 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """Answer the SUBSCRIBE with 200, and with how long the subscription runs from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseSubscribe:
+    """Answer the SUBSCRIBE with 481: its subscription is over."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartExpiry:
-    """The subscription begins to run."""
+    """The subscription begins to run, or does so anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class Close:
     """Nothing more is said in this subscription."""
 
 
-Action = Answer | Notify | StartExpiry | StopExpiry | Close
+Action = Answer | Notify | Grant | RefuseSubscribe | StartExpiry | StopExpiry | Close
 
 Status = tuple[int, str]
 
@@ -113,8 +130,16 @@ def _final(status: Status) -> Action:
     return Notify(*status, ending="noresource")
 
 
-def _unfinished(_: Status) -> Action:
-    return Notify(100, "Trying", ending="timeout")
+def _unfinished(status: Status) -> Action:
+    return Notify(*status, ending="timeout")
+
+
+def _grant(_: Status) -> Action:
+    return Grant()
+
+
+def _over(_: Status) -> Action:
+    return RefuseSubscribe()
 
 
 def _start(_: Status) -> Action:
@@ -134,7 +159,7 @@ Row = tuple[State, tuple[Callable[[Status], Action], ...]]
 TABLE: dict[State, dict[Input, Row]] = {
     State.RECEIVED: {
         Input.REFUSE: (State.CLOSED, (_refuse, _close)),
-        Input.ACCEPT: (State.REPORTING, (_accept, _trying, _start)),
+        Input.ACCEPT: (State.REPORTING, (_accept, _start, _trying)),
         Input.ACCEPT_UNHEARD: (State.SILENT, (_accept_unheard, _close)),
     },
     State.REPORTING: {
@@ -144,6 +169,8 @@ TABLE: dict[State, dict[Input, Row]] = {
         Input.NOTIFY_REFUSED: (State.SILENT, (_stop, _close)),
         Input.ALL_ANSWERED: (State.REPORTING, ()),
         Input.EXPIRED: (State.SILENT, (_stop, _unfinished, _close)),
+        Input.REFRESH: (State.REPORTING, (_grant, _start, _progress)),
+        Input.UNSUBSCRIBE: (State.SILENT, (_grant, _stop, _unfinished, _close)),
     },
     State.SILENT: {
         Input.PROGRESS: (State.SILENT, ()),
@@ -157,6 +184,8 @@ TABLE: dict[State, dict[Input, Row]] = {
         Input.NOTIFY_REFUSED: (State.CLOSED, (_close,)),
         Input.ALL_ANSWERED: (State.CLOSED, (_close,)),
         Input.EXPIRED: (State.REPORTED, ()),
+        Input.REFRESH: (State.REPORTED, (_over,)),
+        Input.UNSUBSCRIBE: (State.REPORTED, (_over,)),
     },
     State.CLOSED: {
         Input.NOTIFY_REFUSED: (State.CLOSED, ()),
@@ -164,6 +193,11 @@ TABLE: dict[State, dict[Input, Row]] = {
         Input.EXPIRED: (State.CLOSED, ()),
     },
 }
+
+
+_OF_THE_TRANSFER = {Input.PROGRESS, Input.SUCCESS, Input.FAILURE}
+
+_AS_IT_STANDS = {Input.EXPIRED, Input.REFRESH, Input.UNSUBSCRIBE}
 
 
 class IllegalInput(Exception):
@@ -175,6 +209,8 @@ class InboundRefer:
 
     def __init__(self) -> None:
         self.state = State.RECEIVED
+        self._stands: Status = (100, "Trying")
+        """What the transfer last came to."""
 
     def happened(self, what: Input, code: int = 0, reason: str = "") -> list[Action]:
         """Take in what happened.
@@ -191,4 +227,7 @@ class InboundRefer:
         if row is None:
             raise IllegalInput(f"{what.name} in state {self.state.name}")
         self.state, steps = row
-        return [step((code, reason)) for step in steps]
+        status = self._stands if what in _AS_IT_STANDS else (code, reason)
+        if what in _OF_THE_TRANSFER:
+            self._stands = status
+        return [step(status) for step in steps]

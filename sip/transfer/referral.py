@@ -25,9 +25,11 @@ from sip.transfer.inbound_refer import (
     Action,
     Answer,
     Close,
+    Grant,
     InboundRefer,
     Input,
     Notify,
+    RefuseSubscribe,
     StartExpiry,
     State,
     StopExpiry,
@@ -69,7 +71,10 @@ class Referral:
             self._event += f";id={request.header('CSeq').partition(' ')[0]}"
         leg.wire.refers_received += 1
         self._unanswered = 0
+        self._longest = 0.0
+        """Seconds that a subscription may run, from the 202 or from a SUBSCRIBE."""
         self._seconds = 0.0
+        """That it runs, from the last of these."""
         self._granted_until = 0.0
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -79,7 +84,7 @@ class Referral:
 
     def accept(self, order: TransferOrder) -> None:
         """Answer 202; `carry_out` is due."""
-        self._seconds = order.timeout + EXPIRY_MARGIN
+        self._longest = self._seconds = order.timeout + EXPIRY_MARGIN
         unheard = self._request.header("Refer-Sub").strip().lower() == "false"
         self._happened(Input.ACCEPT_UNHEARD if unheard else Input.ACCEPT)
 
@@ -101,6 +106,15 @@ class Referral:
             self._happened(Input.NOTIFY_REFUSED)
         elif not self._unanswered:
             self._happened(Input.ALL_ANSWERED)
+
+    def subscribed(self, expires: int) -> None:
+        """A SUBSCRIBE of the referrer's, for this REFER (RFC 3515 section 2.4.4).
+
+        Args:
+            expires: seconds that it asks for; negative: it leaves them to us.
+        """
+        self._seconds = self._longest if expires < 0 else min(self._longest, expires)
+        self._happened(Input.UNSUBSCRIBE if expires == 0 else Input.REFRESH)
 
     async def carry_out(
         self, order: TransferOrder, uri: str, dial: Dial, exchange: Exchange, bye_grace: float
@@ -188,7 +202,15 @@ class Referral:
                 self._leg.emit(ReferReceived(self._leg.label, refer_to, code, reason))
             case Notify(code, reason, ending):
                 self._notify(code, reason, ending)
+            case Grant():
+                granted = [("Expires", str(round(self._seconds)))]
+                native.referral_answer(self.number, 200, "OK", granted)
+            case RefuseSubscribe():
+                native.referral_answer(self.number, 481, "Subscription Does Not Exist", [])
             case StartExpiry():
+                if self._expiry is not None:
+                    self._expiry.cancel()
+                self._granted_until = loop.time() + self._seconds
                 self._expiry = loop.call_later(self._seconds, self._happened, Input.EXPIRED)
             case StopExpiry():
                 if self._expiry is not None:
@@ -198,9 +220,7 @@ class Referral:
                 self._on_close(self)
 
     def _notify(self, code: int, reason: str, ending: str) -> None:
-        now = asyncio.get_running_loop().time()
-        self._granted_until = self._granted_until or now + self._seconds
-        left = max(0, round(self._granted_until - now))
+        left = max(0, round(self._granted_until - asyncio.get_running_loop().time()))
         state = f"terminated;reason={ending}" if ending else f"active;expires={left}"
         headers = [
             ("Event", self._event),
