@@ -51,6 +51,9 @@ class CallerLeg(CallerCall, caller.CallerLeg, Protocol):
     async def wait_ended(self) -> LegEnded:
         """Return when the leg is gone."""
 
+    def unwatch(self) -> None:
+        """The call is over: tell nobody any more what happens on the leg."""
+
 
 class Registration(Protocol):
     """How a trunk stands with its provider (sip.agent.RegistrationState)."""

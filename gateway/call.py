@@ -174,6 +174,7 @@ class CallSession:
                 if result is None:  # cancelled before the flow's first step
                     result = _broken_off(self.timeline, EndReason.SHUTDOWN)
                 self._finish(result)
+                self.leg.unwatch()
 
     async def _follow_flow(self) -> FlowResult:
         info = self.leg.info

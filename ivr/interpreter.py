@@ -202,6 +202,7 @@ class Interpreter:
         except asyncio.CancelledError:
             self._stopped = True
             await stop(work)
+        self._work = None  # the traceback of one that was cut into leads back here
         step = self._next(self._returned(work))
         if isinstance(step, End):
             run.emit(NodeLeft(place.flow, place.node, "", step.reason))

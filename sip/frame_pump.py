@@ -170,6 +170,7 @@ class AudioPort:
         native.pump_close(self.id)
         if self.on_close:
             self.on_close()
+            self.on_close = None
 
     def feed(self) -> bool:
         """Refill the ring and report marks that were reached; whether anything still waits."""

@@ -161,8 +161,7 @@ class Leg:
         """Over which that dialog runs; empty: over none."""
         self.direction = info.direction
         """Which way the INVITE of that dialog went."""
-        self.caller = caller or self
-        """The leg of the call that this one was made for; itself where it is the caller's."""
+        self._made_for = caller
         self.partner: Leg | None = None
         """The leg that this one is joined with."""
         self.referrals = 0
@@ -174,7 +173,7 @@ class Leg:
         self.rang = False
         """Whether an outbound leg got a 180 or 183."""
         self.audio = LegAudio(engine.players, engine.pump)
-        self.wire = Wire(label, self.emit)
+        self.wire = Wire(label)
         self.digits = Digits()
         self._engine = engine
         self._carry_out = carry_out
@@ -196,8 +195,9 @@ class Leg:
         self._final: tuple[int, str] | None = None
         """Status and reason PJSIP ended the call with; set once it is gone."""
         loop = asyncio.get_running_loop()
-        self._confirmed: asyncio.Future[None] = loop.create_future()
-        self._audible: asyncio.Future[None] = loop.create_future()
+        self._confirmed: asyncio.Future[str] = loop.create_future()
+        self._audible: asyncio.Future[str] = loop.create_future()
+        """Empty once the far end has answered, or audio can flow; else why it never will."""
         self._off_hold = asyncio.Event()
         """Set when the peer lets us be heard."""
         self._ended: asyncio.Future[LegEnded] = loop.create_future()
@@ -210,6 +210,11 @@ class Leg:
             listener(event)
         self._listeners.append(listener)
 
+    def unwatch(self) -> None:
+        """The call is over, and nobody watches this leg any more. Its listeners know the call, and
+        the call this leg: together they would wait for the garbage collector."""
+        self._listeners.clear()
+
     @contextmanager
     def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
         """Call `listener` for each event from now on, until the block is left."""
@@ -217,7 +222,7 @@ class Leg:
         try:
             yield
         finally:
-            self._listeners.remove(listener)
+            self._unsubscribe(listener)
 
     async def events(self) -> AsyncIterator[Event]:
         """What happened and happens on this leg, to its end."""
@@ -230,7 +235,11 @@ class Leg:
                 if isinstance(event, LegEnded) and event.leg == self.label:
                     return
         finally:
-            self._listeners.remove(queue.put_nowait)
+            self._unsubscribe(queue.put_nowait)
+
+    def _unsubscribe(self, listener: Callable[[Event], None]) -> None:
+        with suppress(ValueError):  # nobody watches any more
+            self._listeners.remove(listener)
 
     def emit(self, event: Event) -> None:
         """Tell everybody who watches this leg."""
@@ -244,11 +253,16 @@ class Leg:
 
     async def wait_confirmed(self) -> None:
         """Return when the far end has answered. Raises CallEnded if it never does."""
-        await asyncio.shield(self._confirmed)
+        await _come_true(self._confirmed)
 
     async def wait_audible(self) -> None:
         """Return when audio can flow. Raises CallEnded if the leg ends before."""
-        await asyncio.shield(self._audible)
+        await _come_true(self._audible)
+
+    @property
+    def caller(self) -> Leg:
+        """The leg of the call that this one was made for; itself where it is the caller's."""
+        return self._made_for or self
 
     @property
     def gone(self) -> bool:
@@ -308,7 +322,7 @@ class Leg:
             self._answering = True
             call.answer(call_parameters(200))
             self._engine.soon()
-        await asyncio.shield(self._audible)
+        await _come_true(self._audible)
 
     def reject(self, code: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Refuse the INVITE with a final status, 300 to 699. Raises CallEnded."""
@@ -516,9 +530,9 @@ class Leg:
             if slot is not None:
                 leg.audio.attach(slot)
         if self.answered and not self._confirmed.done():
-            self._confirmed.set_result(None)
+            self._confirmed.set_result("")
         if self.audio.slot is not None and not self._audible.done():
-            self._audible.set_result(None)
+            self._audible.set_result("")
         self.emit(LegReplaced(other.label, self.label))
         if self.held != held:
             self.emit(HoldChanged(self.label, self.held))
@@ -553,6 +567,8 @@ class Leg:
         elif kind == EventKind.RTP_REFUSED_SOURCE:
             self.emit(AudioRefused(self.label, text1))
         else:
+            if (message := self.wire.message(event)) is not None:
+                self.emit(message)
             self.wire.saw(event)
             if self._final is not None and self._seen_off:
                 self._end()
@@ -574,7 +590,7 @@ class Leg:
                 self.answered = True
                 setup_ms = round((time.monotonic() - self._started) * 1000)
                 self.emit(LegAnswered(self.label, setup_ms))
-                self._confirmed.set_result(None)
+                self._confirmed.set_result("")
             case InviteState.DISCONNECTED:
                 self._disconnect(code, reason)
 
@@ -593,7 +609,7 @@ class Leg:
         if not held:
             self._off_hold.set()
         if not self._audible.done():
-            self._audible.set_result(None)
+            self._audible.set_result("")
 
     def _disconnect(self, code: int, reason: str) -> None:
         self._final = (code, reason)
@@ -614,8 +630,7 @@ class Leg:
         self._off_hold.set()
         for waiting in (self._audible, self._confirmed):
             if not waiting.done():
-                waiting.set_exception(CallEnded(f"{code} {reason}"))
-                waiting.exception()  # nobody has to wait for it
+                waiting.set_result(f"{code} {reason}")
         released = self.answered or self.direction is Direction.SENT
         if self._ended_by is Side.GATEWAY and released and not self._seen_off:
             asyncio.get_running_loop().call_later(RELEASE_LIMIT, self._end)
@@ -653,6 +668,14 @@ class Leg:
     def _here(self) -> None:
         if self.gone:
             raise CallEnded(f"the {self.label} leg has ended")
+
+
+async def _come_true(hope: asyncio.Future[str]) -> None:
+    """Wait for `_confirmed` or `_audible`. Raises CallEnded, a new one each time: the traceback of
+    one that the leg kept would lead back to it."""
+    lost = hope.result() if hope.done() else await asyncio.shield(hope)
+    if lost:
+        raise CallEnded(lost)
 
 
 def _quality(codec: str, figures: str) -> MediaQuality:

@@ -75,6 +75,7 @@ class Player:
         native.player_close(self._id)
         if self._end is not None and not self._end.done():
             self._end.set_exception(CallEnded("the call ended while audio was played"))
+        self._end = None  # the exception's traceback leads back here
 
     def _cut(self) -> None:
         if self._end is not None and not self._end.done():

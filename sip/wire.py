@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sip.events import Direction, Event, SipMessage
+from sip.events import Direction, SipMessage
 from sip.message import Message
 from sip.pjsip import EventKind, NativeEvent
 from sip.redaction import without_credentials
@@ -17,9 +17,8 @@ from sip.redaction import without_credentials
 class Wire:
     """What was said in one dialog."""
 
-    def __init__(self, label: str, emit: Callable[[Event], None]) -> None:
+    def __init__(self, label: str) -> None:
         self._label = label
-        self._emit = emit
         self.provisional_has_sdp = False
         """Whether the last 1xx to an INVITE of ours had a body: early media."""
         self.failure: Message | None = None
@@ -39,32 +38,33 @@ class Wire:
         self.on_invite_final: Callable[[int], None] | None = None
         """Told the final status of an INVITE of ours."""
 
+    def message(self, event: NativeEvent) -> SipMessage | None:
+        """The event of the ladder, where this one is a message."""
+        kind, _, _, port, _, origin, text = event
+        if kind == EventKind.MESSAGE_RECEIVED:
+            direction = Direction.RECEIVED
+        elif kind == EventKind.MESSAGE_SENT:
+            direction = Direction.SENT
+        else:
+            return None
+        transport, _, host = origin.partition(" ")
+        peer = f"{host}:{port}"
+        return SipMessage(
+            self._label, direction, transport.lower(), peer, without_credentials(text)
+        )
+
     def saw(self, event: NativeEvent) -> None:
         """Take in a message, a final response to our REFER, or a NOTIFY."""
         kind, _, _, number, extra, text1, text2 = event
         if kind == EventKind.MESSAGE_RECEIVED:
-            self._record(Direction.RECEIVED, text1, number, text2)
             self._received(text2)
         elif kind == EventKind.MESSAGE_SENT:
-            self._record(Direction.SENT, text1, number, text2)
             if text2.startswith("INVITE "):
                 self.failure, self.provisional_has_sdp = None, False
         elif kind == EventKind.REFER_FINAL and self.on_refer_final:
             self.on_refer_final(extra, number, text1, text2)
         elif kind == EventKind.NOTIFY and self.on_notify:
             self.on_notify(number, Message(text2))
-
-    def _record(self, direction: Direction, origin: str, port: int, text: str) -> None:
-        transport, _, host = origin.partition(" ")
-        self._emit(
-            SipMessage(
-                self._label,
-                direction,
-                transport.lower(),
-                f"{host}:{port}",
-                without_credentials(text),
-            )
-        )
 
     def _received(self, text: str) -> None:
         if text.startswith("BYE "):

@@ -72,13 +72,15 @@ class Session:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._connection: BotConnection | None = None
+        self._dropped = 0
+        """What the connection had dropped when it was given up."""
         self._exit: asyncio.Future[BotExit | None] = self._loop.create_future()
         self._digits: asyncio.Task[None] | None = None
 
     @property
     def frames_dropped(self) -> int:
         """Frames of the caller's audio that the bot was too slow for."""
-        return 0 if self._connection is None else self._connection.frames_dropped
+        return self._dropped if self._connection is None else self._connection.frames_dropped
 
     @property
     def pump(self) -> PortCounters:
@@ -125,9 +127,9 @@ class Session:
 
     def stop(self, reason: StopReason) -> None:
         """Take the bot off the leg: `stop`, then a normal closure. Does nothing the second time."""
-        if not self._end() or self._connection is None:
-            return
-        self._connection.close(_frame(messages.Stop(reason=reason)))
+        connection = self._connection
+        if self._end() and connection is not None:
+            connection.close(_frame(messages.Stop(reason=reason)))
 
     def on_event(self, event: Event) -> None:
         """Something happened on the caller's leg."""
@@ -230,10 +232,11 @@ class Session:
         self._exit.set_result(exit_)
 
     def _end(self) -> bool:
-        """Let go of the leg for good. False: that has happened before."""
+        """Let go of leg and connection for good. False: that has happened before."""
         if self.protocol.state is State.STOPPED:
             return False
         self.protocol.state = State.STOPPED
+        self._dropped, self._connection = self.frames_dropped, None
         self._audio.on_mark = None  # what was not played needs no report any more
         self._detach()
         return True

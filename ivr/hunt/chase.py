@@ -55,12 +55,12 @@ class Chase:
         self._loop = asyncio.get_running_loop()
         self._hunt = Hunt(plan, run.lines)
         self._questions: set[asyncio.Task[None]] = set()
-        self._rung: dict[int, tuple[Ring, Try]] = {}
-        """By try."""
-        self._orders: dict[int, TransferOrder] = {}
-        """By try; made when a try begins."""
         self._transfers: dict[int, asyncio.Task[Attempt]] = {}
         """Those under way, by try."""
+        self._rung: dict[int, tuple[Ring, Try]] = {}
+        """The same, until their verdict is in."""
+        self._orders: dict[int, TransferOrder] = {}
+        """Of those under way that have one already, by try."""
         self._ended: dict[int, Attempt] = {}
         """By try."""
         self._failures: list[Attempt] = []
@@ -215,7 +215,7 @@ class Chase:
         if not attempt.outcome.succeeded:
             self._failures.append(attempt)
         self._run.record(attempt)
-        order = self._orders.get(number)
+        order = self._orders.pop(number, None)
         if order is not None and order.token and not has_left(attempt):
             self._run.resumptions.withdraw(order.token)
         self._run.lines.end(made.attempt)
@@ -230,6 +230,7 @@ class Chase:
         if gone or self._fault is not None:
             self._happened(Input.STOP)
         self._happened(meaning(attempt), number)
+        del self._rung[number]
 
     def _attempt(
         self, candidate: Candidate, ring: Ring, made: Try, transfer: asyncio.Task[Attempt]

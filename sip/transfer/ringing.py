@@ -77,8 +77,9 @@ class Ringing:
             self._evidence.torn_away(self._caller)
             raise
         finally:
-            if reached is None and self._target is not None:
-                self._target.release(self._cancel_headers())
+            target, self._target = self._target, None  # which tells us its events
+            if reached is None and target is not None:
+                target.release(self._cancel_headers())
 
     async def _dial_on(self) -> Leg | Attempt:
         """Dial the target and, where it redirects, the places that it names and our rules allow,

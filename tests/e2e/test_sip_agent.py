@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -238,6 +240,52 @@ async def test_a_destination_outside_the_rules_is_blocked_and_nothing_leaves(
         assert len(sent) == before
         assert [report.event for report in premium.history] == ["ready"]
     assert not call.leg.gone
+
+
+class TestWhatEndedIsFreed:
+    """By its last reference, without the garbage collector, which would stop all other calls."""
+
+    @pytest.fixture(autouse=True)
+    def without_collector(self) -> Iterator[None]:
+        gc.disable()
+        yield
+        gc.enable()
+
+    async def test_a_caller_who_hangs_up_at_a_prompt(self, call: Call) -> None:
+        await call.phone.send(Dial(call="b", to=f"sip:100@{call.agent.listening}"))
+        async with asyncio.timeout(LIMIT):
+            leg = await anext(call.agent.inbound())
+        seen: list[Event] = []
+        leg.subscribe(lambda event, _leg=leg: seen.append(event))  # type: ignore[misc]
+        await leg.answer()
+        prompt = asyncio.create_task(leg.play(Pcm(bytes(16_000 * 60), 8000)))
+        await call.phone.expect("confirmed", "b")
+        await call.phone.send(HangUp(call="b"))
+        await leg.wait_ended()
+        await asyncio.wait([prompt])
+        assert isinstance(prompt.exception(), CallEnded)
+        assert isinstance(seen[-1], LegEnded)
+        leg.unwatch()
+        freed = weakref.ref(leg)
+        del leg, prompt
+        await network.until(lambda: freed() is None, "the leg is freed", LIMIT)
+
+    @pytest.mark.parametrize("code", [200, 486])
+    async def test_an_agent(self, call: Call, code: int) -> None:
+        await call.leg.answer()
+        async with await Softphone.start(AGENT, name="agent") as phone:
+            await phone.send(Policy(answer=code, ring=0.2))
+            asked = asyncio.create_task(call.leg.transfer(order(phone.uri)))
+            await network.until(lambda: len(call.agent.legs) == 2, "the agent is dialled", LIMIT)
+            freed = weakref.ref(list(call.agent.legs.values())[1])
+            agent = (await phone.expect("incoming")).call
+            if code == 200:
+                await phone.expect("confirmed", agent)
+                await phone.send(HangUp(call=agent))
+            async with asyncio.timeout(LIMIT):
+                attempt = await asked
+            assert attempt.outcome is (Outcome.CONNECTED if code == 200 else Outcome.BUSY)
+        await network.until(lambda: freed() is None, "the leg is freed", LIMIT)
 
 
 async def test_a_call_can_be_dialled_for_nobodys_sake(call: Call) -> None:

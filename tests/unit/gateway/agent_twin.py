@@ -94,6 +94,9 @@ class TwinLeg(TwinCall):
     async def wait_ended(self) -> LegEnded:
         return await asyncio.shield(self._gone)
 
+    def unwatch(self) -> None:
+        self._listeners.clear()
+
     def open_audio(self, rate: int, samples: Samples) -> CallerAudio:
         raise AssertionError("no bot is connected here")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -87,6 +89,22 @@ async def test_the_timeline_begins_with_the_call_and_holds_sip_and_flow() -> Non
     assert {"sip.message", "leg.answered", "node.entered", "transfer.ended", "leg.ended"} <= {*kept}
     published = [stamped.event.name for stamped in scene.published]
     assert published == [*kept, CallFinished.name]
+
+
+@pytest.mark.parametrize("cut_at", ["", "play Welcome", "invite billing as t1"])
+async def test_a_call_that_is_over_is_freed_without_the_garbage_collector(cut_at: str) -> None:
+    scene = Scene(Verdict(Outcome.BUSY, 486))
+    if cut_at:
+        scene.on(cut_at, scene.leg.hang_up)
+    gc.disable()
+    try:
+        await scene.run()
+        freed = weakref.ref(scene.session)
+        del scene
+        await asyncio.sleep(0)  # the loop lets go of what it ran last
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_failed_transfer_is_in_the_record_with_its_evidence() -> None:
