@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,6 +11,15 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from config.errors import InvalidValue
 from config.uri import parse_proxy
+
+
+class Transport(StrEnum):
+    """A transport that SIP runs over."""
+
+    UDP = "udp"
+    TCP = "tcp"
+    TLS = "tls"
+
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 """0: any free port."""

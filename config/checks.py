@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 
 from config import rules, secrets
+from config.addresses import Transport
 from config.configuration import Configuration
 from config.document import Location
 from config.errors import Problem, SecretError
@@ -17,7 +18,7 @@ from config.groups import Group, Member, Strategy
 from config.recordings import why_no_wave
 from config.secrets import Secret
 from config.security_checks import check_security
-from config.settings import Settings, Transport
+from config.settings import Settings
 from config.spelling import nearest
 from config.targets import Target
 from config.uri import is_number, parse_proxy, parse_uri
@@ -62,6 +63,8 @@ def _settings(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
                 yield Finding(where, f"there is no trunk `{other}`", hint)
         if trunk.proxy is not None:
             yield from _spoken((*here, "proxy"), parse_proxy(trunk.proxy).transport, settings)
+        for index, wanted in enumerate(trunk.transports or ()):
+            yield from _listened_on((*here, "transports", index), wanted, settings)
         if trunk.registration is not None:
             transport = parse_proxy(trunk.registration.registrar).transport
             yield from _spoken((*here, "registration", "registrar"), transport, settings)
@@ -178,6 +181,13 @@ def _members(group: Group) -> Iterator[tuple[Location, Member, bool]]:
 def _hours(name: str | None, settings: Settings) -> Iterator[Finding]:
     if name is not None and name not in settings.hours:
         yield Finding(("hours",), f"there are no hours `{name}`", nearest(name, settings.hours))
+
+
+def _listened_on(location: Location, transport: Transport, settings: Settings) -> Iterator[Finding]:
+    if transport not in {listen.transport for listen in settings.sip.listen}:
+        message = f"the gateway does not listen on {transport}"
+        hint = f"Add `transport: {transport}` to `sip.listen`, or remove it"
+        yield Finding(location, message, hint)
 
 
 def _spoken(location: Location, transport: str, settings: Settings) -> Iterator[Finding]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from config.addresses import Transport
 from config.certificates import why_no_authorities, why_not_shown
 from config.finding import Finding
-from config.settings import Settings, Transport
+from config.settings import Settings
 from config.trunks import Trunk
 from config.uri import parse_proxy
 

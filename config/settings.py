@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from config.addresses import Address, BoundAddress, Port, check_service
+from config.addresses import Address, BoundAddress, Port, Transport, check_service
 from config.allow import check_allow
 from config.call_recordings import Recordings
 from config.errors import InvalidValue
@@ -50,14 +49,6 @@ def _database_url(url: str) -> str:
     if password is not None:
         raise InvalidValue("carries a password", "Set PGPASSWORD, or write it into ~/.pgpass")
     return url
-
-
-class Transport(StrEnum):
-    """A transport that SIP runs over."""
-
-    UDP = "udp"
-    TCP = "tcp"
-    TLS = "tls"
 
 
 class Listen(Strict):

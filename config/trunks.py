@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from config.addresses import Network, ProxyUri, UserPart
+from config.addresses import Network, ProxyUri, Transport, UserPart
 from config.allow import check_allow
 from config.context_policy import ContextPolicy
 from config.errors import InvalidValue
@@ -36,6 +37,13 @@ def _dialled(number: str) -> str:
     if not prefix.isprintable() or any(char in ' @:"<>' for char in prefix):
         raise InvalidValue("is not the user part of a request URI", "Write `+4930*`, or `1001`")
     return number
+
+
+def _once(transports: list[Transport]) -> list[Transport]:
+    for transport in transports:
+        if transports.count(transport) > 1:
+            raise InvalidValue(f"names `{transport}` twice", "Keep one of them")
+    return transports
 
 
 class Digest(Strict):
@@ -116,6 +124,9 @@ class Trunk(Strict):
 
     sources: list[Network] = Field(default_factory=list)
     """Networks this trunk's requests come from."""
+    transports: Annotated[list[Transport], Field(min_length=1), AfterValidator(_once)] | None = None
+    """What they may come over; others get 403. Default: `tls` alone where `proxy` or the registrar
+    is reached over TLS, else any."""
     media_sources: list[Network] = Field(default_factory=list)
     """Networks its audio may come from, besides `sources` and the host that its SDP names."""
     proxy: ProxyUri | None = None
@@ -174,6 +185,14 @@ class Trunk(Strict):
         if self.proxy is not None:
             return self.proxy
         return None if self.registration is None else self.registration.registrar
+
+    @property
+    def accepted_transports(self) -> Collection[Transport]:
+        """What requests of its peers may come over."""
+        if self.transports is not None:
+            return self.transports
+        over_tls = self.next_hop is not None and parse_proxy(self.next_hop).transport == "tls"
+        return (Transport.TLS,) if over_tls else tuple(Transport)
 
     @property
     def hops(self) -> list[str]:

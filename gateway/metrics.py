@@ -53,6 +53,7 @@ SIP_COUNTERS: Mapping[str, str] = {
     "gate_admitted": "INVITEs that the gate let in",
     "gate_challenged": "INVITEs asked for digest credentials",
     "gate_refused_source": "Requests from outside every trunk",
+    "gate_refused_transport": "Requests over a transport that their trunk does not use",
     "gate_refused_scanner": "Requests of scanners, dropped",
     "gate_refused_credentials": "INVITEs with wrong digest credentials",
     "gate_refused_rate": "Requests that came faster than a limit allows",

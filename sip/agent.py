@@ -77,6 +77,7 @@ class Counters:
     gate_admitted: int
     gate_challenged: int
     gate_refused_source: int
+    gate_refused_transport: int
     gate_refused_scanner: int
     gate_refused_credentials: int
     gate_refused_rate: int

@@ -17,8 +17,9 @@ from typing import Any
 
 import structlog
 
+from config.addresses import Transport
 from config.media import Codec
-from config.settings import Listen, Sip, Transport
+from config.settings import Listen, Sip
 from config.tls import OwnCertificate
 from sip.errors import BindError, EngineError, UnresolvedHost
 from sip.frame_pump import FramePump

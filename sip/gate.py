@@ -11,6 +11,7 @@ from config.limits import Rate
 from config.secrets import resolve
 from config.settings import Settings
 from config.trunks import Trunk
+from sip.engine import KINDS
 from sip.pjsip import native
 
 NO_LIMIT = (0.0, 0.0)
@@ -61,13 +62,14 @@ class Gate:
             found += [(each.prefixlen, network_row(each, account)) for each in networks]
         return [row for _, row in sorted(found, reverse=True)]
 
-    def _row(self, name: str, trunk: Trunk) -> tuple[int, int, float, float, bool, bool]:
+    def _row(self, name: str, trunk: Trunk) -> tuple[int, int, float, float, bool, bool, int]:
         return (
             self.accounts[name],
             trunk.limits.calls or 0,
             *_rate(trunk.limits.rate),
             trunk.digest is not None,
             trunk.srtp.use == "required",
+            sum(1 << KINDS[transport] for transport in trunk.accepted_transports),
         )
 
     def _credential(self, name: str, trunk: Trunk) -> tuple[str, str, str, int, bool]:

@@ -54,7 +54,7 @@ class Native(Protocol):
     def gate_replace(
         self,
         sources: list[tuple[int, int, int]],
-        trunks: list[tuple[int, int, float, float, bool, bool]],
+        trunks: list[tuple[int, int, float, float, bool, bool, int]],
         policy: tuple[bool, bool, bool, int, tuple[float, float]],
         /,
     ) -> None: ...

@@ -16,6 +16,8 @@
 
 static const char allow[] = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY";
 
+static const char wrong_transport[] = "Not over this transport";
+
 /* Answers to one address outside every trunk; beyond it, silence: a scanner learns nothing from more. */
 static const struct sh_rate stranger_rate = {.per_second = 5, .burst = 10};
 
@@ -31,6 +33,7 @@ enum counter {
     ADMITTED,
     CHALLENGED,
     REFUSED_SOURCE,
+    REFUSED_TRANSPORT,
     REFUSED_SCANNER,
     REFUSED_CREDENTIALS,
     REFUSED_RATE,
@@ -48,6 +51,7 @@ static const char *const counter_names[COUNTERS] = {
     "admitted",
     "challenged",
     "refused_source",
+    "refused_transport",
     "refused_scanner",
     "refused_credentials",
     "refused_rate",
@@ -81,6 +85,21 @@ static const struct sh_source *find_source(const pjsip_rx_data *rdata)
         if ((address & tables.sources[i].mask) == tables.sources[i].network)
             return &tables.sources[i];
     return NULL;
+}
+
+static const struct sh_trunk *find_trunk(pjsua_acc_id account)
+{
+    for (unsigned i = 0; i < tables.trunk_count; i++)
+        if (tables.trunks[i].account == account)
+            return &tables.trunks[i];
+    return NULL;
+}
+
+static bool comes_over_its_transport(const pjsip_rx_data *rdata, pjsua_acc_id account)
+{
+    const struct sh_trunk *trunk = find_trunk(account);
+
+    return !trunk || trunk->transports & 1u << rdata->tp_info.transport->key.type;
 }
 
 /* Whether a message came from the peer of a call: from its trunk's networks, or from the very address
@@ -163,32 +182,45 @@ static bool is_of_invite(const pjsip_rx_data *rdata)
     }
 }
 
+/* Nobody's request; its source may well be forged. */
+static void turn_away(pjsip_rx_data *rdata, enum counter counter, const char *reason)
+{
+    if (tables.policy.drop_unknown)
+        counters[counter]++;
+    else if (!sh_rate_take_for(&stranger_buckets, address_of(rdata), stranger_rate, sh_now()))
+        counters[REFUSED_RATE]++;
+    else
+        refuse(rdata, counter, PJSIP_SC_FORBIDDEN, reason, NULL, NULL);
+}
+
 static pj_bool_t outer(pjsip_rx_data *rdata)
 {
     int code;
     const char *fault = sh_shape_fault(rdata, &code);
+    const struct sh_source *source = find_source(rdata);
 
     if (fault) {
-        if (find_source(rdata) || !tables.policy.drop_unknown)
+        if (source || !tables.policy.drop_unknown)
             refuse(rdata, REFUSED_SHAPE, code, fault, NULL, NULL);
         else
             counters[REFUSED_SHAPE]++;
         return PJ_TRUE;
     }
-    if (in_dialog(rdata) || find_source(rdata))
+    if (in_dialog(rdata))
         return PJ_FALSE;
+    if (source) {
+        if (comes_over_its_transport(rdata, source->account))
+            return PJ_FALSE;
+        turn_away(rdata, REFUSED_TRANSPORT, wrong_transport);
+        return PJ_TRUE;
+    }
     if (is_scanner(rdata)) {
         counters[REFUSED_SCANNER]++;
         return PJ_TRUE;
     }
     if (tables.policy.strangers_may_answer && is_of_invite(rdata))
         return PJ_FALSE; /* a trunk is known by its digest: the inner module challenges */
-    if (tables.policy.drop_unknown)
-        counters[REFUSED_SOURCE]++;
-    else if (!sh_rate_take_for(&stranger_buckets, address_of(rdata), stranger_rate, sh_now()))
-        counters[REFUSED_RATE]++;
-    else
-        refuse(rdata, REFUSED_SOURCE, PJSIP_SC_FORBIDDEN, "Unknown source", NULL, NULL);
+    turn_away(rdata, REFUSED_SOURCE, "Unknown source");
     return PJ_TRUE;
 }
 
@@ -220,14 +252,6 @@ static pj_bool_t refuse_busy(pjsip_rx_data *rdata, enum counter counter, const c
 }
 
 static int inner_id(void);
-
-static const struct sh_trunk *find_trunk(pjsua_acc_id account)
-{
-    for (unsigned i = 0; i < tables.trunk_count; i++)
-        if (tables.trunks[i].account == account)
-            return &tables.trunks[i];
-    return NULL;
-}
 
 /* Legs of a trunk, both ways; one whose BYE a dead peer does not answer is none any more. */
 static unsigned legs_of(pjsua_acc_id account)
@@ -320,6 +344,10 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
         if (!authenticate(rdata, &account))
             return PJ_TRUE;
         trunk = find_trunk(account);
+    }
+    if (!comes_over_its_transport(rdata, account)) { /* of a trunk that is known by its digest */
+        refuse(rdata, REFUSED_TRANSPORT, PJSIP_SC_FORBIDDEN, wrong_transport, NULL, NULL);
+        return PJ_TRUE;
     }
     if (sh_call_id_is_taken(&rdata->msg_info.cid->id)) {
         refuse(rdata, REFUSED_CALL_ID, PJSIP_SC_LOOP_DETECTED, "Call-ID Of Another Call", NULL, NULL);

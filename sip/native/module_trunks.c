@@ -12,9 +12,9 @@ static int fill_trunk(PyObject *tuple, void *row)
 {
     struct sh_trunk *trunk = row;
 
-    return PyArg_ParseTuple(tuple, "iIddpp", &trunk->account, &trunk->max_calls,
+    return PyArg_ParseTuple(tuple, "iIddppI", &trunk->account, &trunk->max_calls,
                             &trunk->rate.per_second, &trunk->rate.burst, &trunk->digest,
-                            &trunk->encrypted);
+                            &trunk->encrypted, &trunk->transports);
 }
 
 static int fill_credential(PyObject *tuple, void *row)
@@ -253,7 +253,8 @@ static PyObject *transfers_in_replace(PyObject *self, PyObject *list)
 PyMethodDef sh_methods_trunks[] = {
     {"gate_replace", gate_replace, METH_VARARGS,
      "([(network, mask, account)] most specific first,"
-     " [(account, max_calls, per_second, burst, digest, encrypted)],"
+     " [(account, max_calls, per_second, burst, digest, encrypted,"
+     " transports: 1 << type each)],"
      " (draining, drop_unknown, strangers_may_answer, max_legs, (per_second, burst)))"},
     {"digest_replace", digest_replace, METH_VARARGS,
      "(realm, [(username, MD5, SHA-256, account, from_anywhere)])"},

@@ -109,6 +109,7 @@ struct sh_trunk {
     struct sh_rate rate;
     pj_bool_t digest;       /* its calls are challenged */
     pj_bool_t encrypted;    /* its audio must be */
+    unsigned transports;    /* 1 << pjsip_transport_type_e of each that its requests may come over */
 };
 struct sh_gate_policy {
     pj_bool_t draining;
