@@ -66,9 +66,11 @@ def _once(codecs: list[Codec]) -> list[Codec]:
     return codecs
 
 
-Codecs = Annotated[
-    list[Annotated[Codec, BeforeValidator(_spelling)]], Field(min_length=1), AfterValidator(_once)
-]
+FewerCodecs = Annotated[list[Annotated[Codec, BeforeValidator(_spelling)]], AfterValidator(_once)]
+"""Each once, perhaps none."""
+
+Codecs = Annotated[FewerCodecs, Field(min_length=1)]
+
 
 Milliseconds = Annotated[int, Field(ge=10, le=1000)]
 

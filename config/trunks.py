@@ -15,7 +15,14 @@ from config.hand_back import HandBack, Variables
 from config.headers import check_pattern
 from config.identity import Identity
 from config.limits import TrunkLimits
-from config.media import DEFAULT_CODECS, DEFAULT_PTIME, Codecs, JitterBuffer
+from config.media import (
+    DEFAULT_CODECS,
+    DEFAULT_PTIME,
+    Codec,
+    Codecs,
+    FewerCodecs,
+    JitterBuffer,
+)
 from config.numbers import Numbers
 from config.secrets import Secret
 from config.strict import Name, Seconds, Strict
@@ -148,6 +155,10 @@ class Trunk(Strict):
     codecs: Codecs = Field(default_factory=lambda: [*DEFAULT_CODECS])
     """What it may speak: `PCMA`, `PCMU`, `G722`, `opus`. Our offers keep this order, except that
     what the call's other side speaks comes first; our answers keep the order of the offer."""
+    fallback_codecs: FewerCodecs | None = None
+    """Offered alone, without SRTP keys unless it is `required`, in packets of 20 ms, where a peer
+    refuses a call's first offer (488, 606) and does not say what it takes. Default: those of G.711
+    in `codecs`; `[]`: nothing."""
     ptime: int = Field(default=DEFAULT_PTIME, ge=10, le=60, multiple_of=10)
     """Milliseconds of audio in a packet: asked of the peer, and sent where it asks for nothing."""
     jitter_buffer: JitterBuffer = JitterBuffer()
@@ -195,6 +206,13 @@ class Trunk(Strict):
         return (Transport.TLS,) if over_tls else tuple(Transport)
 
     @property
+    def codecs_when_refused(self) -> list[Codec]:
+        """What a second offer holds where the peer does not say what it takes."""
+        if self.fallback_codecs is not None:
+            return self.fallback_codecs
+        return [codec for codec in self.codecs if not codec.wideband]
+
+    @property
     def hops(self) -> list[str]:
         """All URIs that its calls may be sent to, the first choice first; empty: none."""
         return [] if self.next_hop is None else [self.next_hop, *self.fallback_proxies]
@@ -206,6 +224,13 @@ class Trunk(Strict):
                 "nothing tells which requests are this trunk's",
                 "Add `sources`, a `digest`, or a `registration`",
             )
+        for index, codec in enumerate(self.fallback_codecs or ()):
+            if codec not in self.codecs:
+                raise InvalidValue(
+                    f"`{codec}` is none of the trunk's codecs",
+                    "Add it to `codecs`, or remove it",
+                    at=f"fallback_codecs[{index}]",
+                )
         if self.fallback_proxies and self.next_hop is None:
             raise InvalidValue("fall back from nothing", "Add `proxy`", at="fallback_proxies")
         if len({parse_proxy(hop).transport for hop in self.hops}) > 1:

@@ -25,7 +25,7 @@ from config.settings import Settings
 from config.targets import Target
 from config.uri import parse_proxy, parse_uri
 from sip.audio_watch import AudioWatch
-from sip.codecs import codec_row, spoken
+from sip.codecs import codec_row, offered, spoken
 from sip.context.handover import named, with_context
 from sip.context.identity import ANONYMOUS, ANONYMOUS_FROM, Told
 from sip.context.received import Received, received
@@ -39,6 +39,7 @@ from sip.leg import AGENT, CALLER, Leg, LegInfo
 from sip.limits import DialLimits
 from sip.message import Message, address, user_part
 from sip.names import Names
+from sip.offer import Offer
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pj_account import NO_CALL, PjAccount, account_configuration, routes, tls_peers
@@ -468,6 +469,7 @@ class SipAgent:
         self,
         target: Target,
         contact: str,
+        offer: Offer | None,
         *,
         caller: str,
         headers: Mapping[str, str],
@@ -484,7 +486,13 @@ class SipAgent:
             except ReferRefused as error:
                 raise DestinationBlocked(f"{contact}: {error.reason}") from error
         return await self.dial(
-            target, caller=caller, headers=headers, beside=beside, attempt=attempt, role=role
+            target,
+            caller=caller,
+            headers=headers,
+            beside=beside,
+            attempt=attempt,
+            role=role,
+            offer=offer,
         )
 
     async def dial(
@@ -496,6 +504,7 @@ class SipAgent:
         beside: Leg | None = None,
         attempt: str = "",
         role: str = AGENT,
+        offer: Offer | None = None,
     ) -> Leg:
         """Send an INVITE to a target.
 
@@ -506,6 +515,7 @@ class SipAgent:
             beside: the caller's leg that this one is dialled for; its listeners hear of this one.
             attempt: the transfer attempt it is dialled for.
             role: what its label begins with, where it is dialled beside a caller's leg.
+            offer: the audio that is offered; default: the trunk's own first offer.
 
         Returns:
             The leg, which is calling; one whose INVITE could not be sent has ended already.
@@ -539,6 +549,8 @@ class SipAgent:
         parameters.opt.textCount = 0
         codec = "" if beside is None else beside.audio.codec
         native.call_prepare(account.getId(), codec, int(IPv4Address(where)))
+        if offer is not None:
+            native.call_offer(*offered(offer))
         call, failure = PjCall(account, NO_CALL), ""
         try:
             call.makeCall(uri, parameters)
@@ -558,6 +570,7 @@ class SipAgent:
             hop=hop,
             hops_left=left,
             attempt=attempt,
+            offer=offer or Offer.first(trunk),
         )
         leg = self._new_leg(*self._name(beside, role), info, beside)
         if beside is not None:

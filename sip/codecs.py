@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from config.media import DEFAULT_CODECS, DEFAULT_PTIME, Codec, JitterBuffer
 from config.trunks import Trunk
+from sip.offer import Keys, Offer
 
 Row = tuple[int, str, int, int, int]
 """Account, codecs with spaces between, packet time, least and greatest delay in milliseconds."""
@@ -21,6 +22,11 @@ def codec_row(account: int, trunk: Trunk | None) -> Row:
     if trunk is None:
         return _row(account, DEFAULT_CODECS, DEFAULT_PTIME, JitterBuffer())
     return _row(account, trunk.codecs, trunk.ptime, trunk.jitter_buffer)
+
+
+def offered(offer: Offer) -> tuple[str, int, int]:
+    """Codecs, packet time and keys (enum sh_keys) of an offer, for `native.call_offer`."""
+    return " ".join(offer.codecs), offer.ptime, [*Keys].index(offer.keys)
 
 
 def _row(account: int, codecs: Collection[Codec], ptime: int, jitter: JitterBuffer) -> Row:

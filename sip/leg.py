@@ -42,6 +42,7 @@ from sip.events import (
 )
 from sip.frame_pump import AudioPort
 from sip.leg_audio import LegAudio
+from sip.offer import Offer
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
 from sip.pj_call import PjCall, call_parameters, digit_parameters
@@ -112,6 +113,8 @@ class LegInfo:
     """The transfer attempt that an outbound leg was dialled for."""
     offered: bool = True
     """Whether the INVITE carried an offer (RFC 3264)."""
+    offer: Offer | None = None
+    """What an outbound leg's INVITE offered."""
 
 
 # What belongs to the dialog rather than to the party's place in the call: `take_over` moves it.

@@ -108,7 +108,7 @@ class Step:
 
     `at_ms` counts from the start of the attempt. `what` is a short slug: `invite_sent`,
     `provisional`, `final`, `refer_accepted`, `notify`, `timer`, `bye`, `cancel_sent`,
-    `next_hop` (the trunk's next proxy is tried), `joined`.
+    `next_hop` (the trunk's next proxy is tried), `offered_again` (other codecs are), `joined`.
     """
 
     at_ms: int

@@ -112,7 +112,8 @@ def _trunk(
     host, port = peer
     routes = [Route(flow=scene.flow)] if name == scene.trunk else []
     refer = trunk.refer if trunk else Refer()
-    keeps = {"headers": trunk.headers, "allow": trunk.allow} if trunk else {}
+    kept = ("headers", "allow", "codecs", "ptime", "fallback_codecs")
+    keeps = {name: getattr(trunk, name) for name in kept} if trunk else {}
     return Trunk.model_validate(
         {
             "sources": [f"{host}/32"],

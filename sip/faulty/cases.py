@@ -21,6 +21,7 @@ from sip.faulty.steps import (
     Bye,
     Notify,
     Offer,
+    OnlyG711,
     Raw,
     Repeat,
     Reply,
@@ -107,6 +108,14 @@ INVITE: dict[str, Case] = _tabled(
         RETRY_AFTER,
         name="503-retry-after",
         what=f"rings, then 503 with {RETRY_AFTER}",
+    ),
+    _dialled(
+        "488-long-offer",
+        "488 to an offer of more than G.711, answers one of G.711",
+        "RFC 3261 section 21.4.26",
+        (OnlyG711(Reply(488, contact=False)), *ANSWERS, Acknowledged(), Wait(0.2), Bye()),
+        Outcome.CONNECTED,
+        Outcome.MEDIA_INCOMPATIBLE,
     ),
     Case(
         "302",

@@ -21,6 +21,7 @@ from sip.faulty.steps import (
     Info,
     Notify,
     Offer,
+    OnlyG711,
     Raw,
     Repeat,
     Reply,
@@ -275,6 +276,10 @@ class Dialog:
                 request = self._requests.get(step.to) if step.to else run.trigger
                 if request is not None:
                     self._reply(request, step, now)
+            case OnlyG711(otherwise) if run.trigger is not None and not wording.only_g711(
+                run.trigger.body
+            ):
+                run.steps = deque([otherwise])
             case Notify():
                 self._notify(step, now)
                 run.until = _Until.RESPONSE if step.answered else None

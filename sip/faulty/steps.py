@@ -23,6 +23,14 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class OnlyG711:
+    """Goes on where the INVITE offers PCMU and PCMA alone, in packets of 20 ms. Else this answer is
+    the script's end."""
+
+    otherwise: Reply
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """A NOTIFY of the REFER's implicit subscription (RFC 3515 section 2.4.4)."""
 
@@ -82,7 +90,7 @@ class Raw:
     text: str
 
 
-Step = Reply | Notify | Repeat | Bye | Offer | Info | Wait | Acknowledged | Raw
+Step = Reply | OnlyG711 | Notify | Repeat | Bye | Offer | Info | Wait | Acknowledged | Raw
 Script = tuple[Step, ...]
 
 RINGS: Script = (Reply(180),)

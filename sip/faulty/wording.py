@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from sip.message import Message
@@ -28,6 +29,14 @@ def sdp(address: str, port: int, direction: str = "sendrecv") -> str:
         f"a={direction}",
     )
     return "".join(line + CRLF for line in lines)
+
+
+def only_g711(body: str) -> bool:
+    """Whether an SDP has no other codec than PCMU and PCMA, packets of 20 ms, and no keys."""
+    codecs = set(re.findall(r"^a=rtpmap:\d+ ([\w-]+)/", body, re.MULTILINE))
+    lengths = set(re.findall(r"^a=ptime:(\d+)", body, re.MULTILINE))
+    known = codecs <= {"PCMU", "PCMA", "telephone-event"} and lengths <= {"20"}
+    return known and "a=crypto" not in body
 
 
 def response(

@@ -149,6 +149,7 @@ void sh_call_choose_slot(uint32_t address)
             pjsua_var.next_call_id = id;
             peer_address[id] = address;
             sh_codecs_prefer(id, &any_codec);
+            sh_codecs_offer(id, NULL);
             return;
         }
     }

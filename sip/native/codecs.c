@@ -24,6 +24,9 @@ static unsigned table_count;
 /* By call: the codec that an offer of ours begins with, if the account has it; empty: its order. */
 static char first_choice[PJSUA_MAX_CALLS][SH_CODEC_NAME];
 
+/* By call: what offers of ours show instead of all that the account has; no codecs: they show that. */
+static struct sh_codecs instead_of[PJSUA_MAX_CALLS];
+
 pj_status_t sh_codecs_replace(const struct sh_codecs *list, unsigned count)
 {
     struct sh_codecs *copy = malloc((count ? count : 1) * sizeof *copy);
@@ -55,6 +58,22 @@ void sh_codecs_prefer(pjsua_call_id call, const pj_str_t *name)
         length = 0;
     memcpy(first_choice[call], name->ptr, length);
     first_choice[call][length] = '\0';
+}
+
+/* `instead`: NULL for an offer as the account has it. */
+void sh_codecs_offer(pjsua_call_id call, const struct sh_codecs *instead)
+{
+    if (call < 0 || call >= PJSUA_MAX_CALLS)
+        return;
+    if (instead)
+        instead_of[call] = *instead;
+    else
+        instead_of[call].count = 0;
+}
+
+static unsigned ptime_of(pjsua_call_id call, const struct sh_codecs *account)
+{
+    return instead_of[call].count ? instead_of[call].ptime : account->ptime;
 }
 
 static bool describe(const pjmedia_sdp_media *media, const pj_str_t *format, pjmedia_sdp_rtpmap *map)
@@ -118,6 +137,19 @@ static void take_all(pjmedia_sdp_media *to, const pjmedia_sdp_media *from,
             take(to, from, &telephone_event, clock_rates[i]);
 }
 
+/* Where the account's keys are optional PJSIP writes them beside plain RTP. */
+static void set_keys(pjmedia_sdp_media *media, enum sh_keys keys)
+{
+    static const pj_str_t plain = {"RTP/AVP", 7}, secure = {"RTP/SAVP", 8};
+
+    if (pj_strcmp(&media->desc.transport, &plain) != 0)
+        return;
+    if (keys == SH_KEYS_NEVER)
+        pjmedia_sdp_media_remove_all_attr(media, "crypto");
+    else if (keys == SH_KEYS_ALWAYS && pjmedia_sdp_media_find_attr2(media, "crypto", NULL))
+        media->desc.transport = secure;
+}
+
 static void add_number(pj_pool_t *pool, pjmedia_sdp_media *media, const pj_str_t *name, unsigned value)
 {
     char text[12];
@@ -132,13 +164,17 @@ static void add_number(pj_pool_t *pool, pjmedia_sdp_media *media, const pj_str_t
 static void on_call_sdp_created(pjsua_call_id id, pjmedia_sdp_session *sdp, pj_pool_t *pool,
                                 const pjmedia_sdp_session *remote)
 {
-    const struct sh_codecs *codecs = of_account(pjsua_var.calls[id].acc_id);
+    const struct sh_codecs *account = of_account(pjsua_var.calls[id].acc_id);
+    bool instead = account && !remote && instead_of[id].count;
+    const struct sh_codecs *codecs = instead ? &instead_of[id] : account;
 
     for (unsigned i = 0; codecs && i < sdp->media_count; i++) {
         pjmedia_sdp_media *media = sdp->media[i], *kept;
 
         if (pj_stricmp2(&media->desc.media, "audio") != 0 || media->desc.port == 0)
             continue;
+        if (instead)
+            set_keys(media, codecs->keys);
         kept = PJ_POOL_ZALLOC_T(pool, pjmedia_sdp_media);
         take_all(kept, media, codecs, remote ? "" : first_choice[id]);
         if (kept->desc.fmt_count == 0)
@@ -151,7 +187,7 @@ static void on_call_sdp_created(pjsua_call_id id, pjmedia_sdp_session *sdp, pj_p
         media->desc.fmt_count = kept->desc.fmt_count;
         memcpy(media->attr, kept->attr, sizeof kept->attr);
         media->attr_count = kept->attr_count;
-        add_number(pool, media, &ptime, codecs->ptime);
+        add_number(pool, media, &ptime, ptime_of(id, account));
         add_number(pool, media, &maxptime, MAX_PTIME);
     }
 }
@@ -224,7 +260,7 @@ static void on_stream_precreate(pjsua_call_id id, pjsua_on_stream_precreate_para
     info->jb_init = info->jb_min_pre = (int)codecs->jitter_min;
     info->jb_max_pre = (int)codecs->jitter_max;
     info->jb_max = (int)codecs->jitter_max + ROOM_MS;
-    set_packet_time(info, packet_time(negotiated(call, param->stream_idx, true), codecs->ptime));
+    set_packet_time(info, packet_time(negotiated(call, param->stream_idx, true), ptime_of(id, codecs)));
     choose_event(info, negotiated(call, param->stream_idx, false));
     /* An offer of ours within the call does not ask the peer to change the codec. */
     sh_codecs_prefer(id, &info->fmt.encoding_name);

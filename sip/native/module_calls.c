@@ -19,6 +19,21 @@ static PyObject *call_prepare(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static PyObject *call_offer(PyObject *self, PyObject *args)
+{
+    struct sh_codecs offer = {0};
+    const char *names;
+    int keys;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "sIi", &names, &offer.ptime, &keys) ||
+        !sh_read_codecs(names, &offer))
+        return NULL;
+    offer.keys = (enum sh_keys)keys;
+    sh_codecs_offer(pjsua_var.next_call_id, &offer);
+    Py_RETURN_NONE;
+}
+
 static int add_header(pj_pool_t *pool, pjsip_hdr *headers, PyObject *pair)
 {
     const char *name, *value;
@@ -216,6 +231,8 @@ static PyObject *dialog_tags(PyObject *self, PyObject *id)
 PyMethodDef sh_methods_calls[] = {
     {"call_prepare", call_prepare, METH_VARARGS,
      "(account, codec, address): slot, RTP port, first codec and peer of the call that is made next"},
+    {"call_offer", call_offer, METH_VARARGS,
+     "(\"PCMA PCMU\", ptime, keys), after call_prepare: what it offers instead of all that its account has"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
     {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
     {"refer_count", refer_count, METH_NOARGS, "REFERs that were not ended"},

@@ -183,27 +183,30 @@ static PyObject *tls_replace(PyObject *self, PyObject *args)
     return sh_none_or_raise(status, "reading the TLS authorities");
 }
 
-/* Names that are separated by spaces. */
-static int fill_codecs(PyObject *tuple, void *row)
+bool sh_read_codecs(const char *names, struct sh_codecs *codecs)
 {
-    struct sh_codecs *codecs = row;
-    const char *names;
-
-    if (!PyArg_ParseTuple(tuple, "isIII", &codecs->account, &names, &codecs->ptime,
-                          &codecs->jitter_min, &codecs->jitter_max))
-        return 0;
     while (*names) {
         size_t length = strcspn(names, " ");
 
         if (length >= SH_CODEC_NAME || codecs->count == SH_MAX_CODECS) {
             PyErr_SetString(PyExc_ValueError, "too many codecs, or too long a name");
-            return 0;
+            return false;
         }
         memcpy(codecs->names[codecs->count++], names, length);
         names += length;
         names += *names == ' ';
     }
-    return 1;
+    return true;
+}
+
+static int fill_codecs(PyObject *tuple, void *row)
+{
+    struct sh_codecs *codecs = row;
+    const char *names;
+
+    return PyArg_ParseTuple(tuple, "isIII", &codecs->account, &names, &codecs->ptime,
+                            &codecs->jitter_min, &codecs->jitter_max) &&
+           sh_read_codecs(names, codecs);
 }
 
 static PyObject *codecs_replace(PyObject *self, PyObject *list)

@@ -196,14 +196,17 @@ PyObject *sh_rtp_counters(void);
 /* codecs.c */
 #define SH_MAX_CODECS 8
 #define SH_CODEC_NAME 16
+enum sh_keys { SH_KEYS_NEVER, SH_KEYS_AS_CONFIGURED, SH_KEYS_ALWAYS }; /* Keys of sip/offer.py */
 struct sh_codecs {
     pjsua_acc_id account;
     unsigned ptime, jitter_min, jitter_max; /* ms */
+    enum sh_keys keys;                      /* of SRTP, in one call's offer */
     unsigned count;
     char names[SH_MAX_CODECS][SH_CODEC_NAME]; /* as in SDP, the preferred first */
 };
 pj_status_t sh_codecs_replace(const struct sh_codecs *list, unsigned count);
 void sh_codecs_prefer(pjsua_call_id call, const pj_str_t *name);
+void sh_codecs_offer(pjsua_call_id call, const struct sh_codecs *instead);
 void sh_codecs_hook_callbacks(void);
 
 /* refer.c */

@@ -14,7 +14,8 @@ from typing import Any
 from sip.errors import CallEnded, DestinationBlocked, UnresolvedHost
 from sip.events import Event, LegEnded, LegProgress
 from sip.leg import Leg
-from sip.message import address
+from sip.message import Message, address
+from sip.offer import Offer
 from sip.order import Acceptance, TransferOrder, Withdrawal
 from sip.outcome import Attempt, Outcome, Side, classify
 from sip.transfer.acceptance import ask
@@ -23,9 +24,10 @@ from sip.transfer.early_media import EarlyMedia
 from sip.transfer.evidence import Evidence
 from sip.transfer.redirection import Redirections
 
-Dial = Callable[[str], Awaitable[Leg]]
-"""Sends the INVITE to the order's target, or to the URI of a Contact that it redirects to; the leg
-may already have failed. Raises DestinationBlocked, UnresolvedHost."""
+Dial = Callable[[str, Offer | None], Awaitable[Leg]]
+"""Sends the INVITE to the order's target, or to the URI of a Contact that it redirects to, with the
+trunk's first offer or the given one; the leg may already have failed. Raises DestinationBlocked,
+UnresolvedHost."""
 
 # Seconds for PJSIP to make something of the answer's SDP. It does so at once, or ends the call.
 MEDIA_LIMIT = 2.0
@@ -84,18 +86,18 @@ class Ringing:
     async def _dial_on(self) -> Leg | Attempt:
         """Dial the target and, where it redirects, the places that it names and our rules allow,
         until one has answered (RFC 3261 section 8.1.3.4). Each over the trunk's next hops in turn,
-        until one has taken the INVITE."""
+        until one has taken the INVITE. An offer that is refused is followed by another, once."""
         evidence = self._evidence
         redirections = Redirections(self._order.target.destination)
         deadline = asyncio.get_running_loop().time() + self._order.timeout
-        contact, last = "", None
+        contact, offer, last = "", None, None
         while True:
             try:
-                dialled = await self._dial_one(contact)
+                dialled = await self._dial_one(contact, offer)
             except DestinationBlocked as error:
                 if last is None:
                     raise
-                evidence.step("redirection_blocked", detail=str(error))
+                evidence.step("invite_blocked", detail=str(error))
             else:
                 if isinstance(dialled, Attempt):
                     return dialled
@@ -111,6 +113,10 @@ class Ringing:
                 final = last.wire.failure
                 if final is not None and final.status is not None:
                     evidence.step("final", final.status, final.reason)
+                    if (narrow := _another_offer(last, final)) is not None:
+                        offer = narrow
+                        evidence.step("offered_again", detail=str(offer))
+                        continue
                     if final.status < 400:
                         redirections.add(final)
             decided = last.wire.failure is not None and (last.wire.failure.status or 0) >= 600
@@ -132,8 +138,8 @@ class Ringing:
             Outcome.MEDIA_INCOMPATIBLE, 200, "answered without audio in common"
         )
 
-    async def _dial_one(self, contact: str) -> Leg | Attempt:
-        with beside(self._call(contact)) as dialling:
+    async def _dial_one(self, contact: str, offer: Offer | None) -> Leg | Attempt:
+        with beside(self._call(contact, offer)) as dialling:
             if (called_off := await self._unless_called_off(dialling)) is not None:
                 return called_off
             target = dialling.result()
@@ -141,8 +147,8 @@ class Ringing:
         target.subscribe(self._note)
         return target
 
-    async def _call(self, contact: str) -> Leg:
-        self._target = target = await self._dial(contact)
+    async def _call(self, contact: str, offer: Offer | None) -> Leg:
+        self._target = target = await self._dial(contact, offer)
         return target
 
     async def _ring(self, target: Leg, deadline: float) -> Attempt | None:
@@ -234,6 +240,11 @@ async def _key(target: Leg, question: Acceptance) -> str | None:
         if not asking.done():
             raise CallEnded("the agent hung up")
         return asking.result()
+
+
+def _another_offer(target: Leg, refusal: Message) -> Offer | None:
+    offered = target.info.offer
+    return None if offered is None else offered.after(refusal)
 
 
 def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evidence) -> Attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,10 @@ def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
     flows = (LOOP, QUIET, HUNT, LADDER)
     world = World(
         tmp_path_factory.mktemp("rehearsal"),
-        settings={"groups": {"both": {"members": ["sales", "support"]}}},
+        settings={
+            "groups": {"both": {"members": ["sales", "support"]}},
+            "trunks": {"pbx": {"codecs": ["opus", "PCMA", "PCMU"]}},
+        },
         flows=flows,
         numbers={str(650 + at): flow["flow"] for at, flow in enumerate(flows)},
     )
@@ -137,6 +141,15 @@ class TestOneFailure:
             "|------ INVITE (SDP) ----->|",
         ):
             assert text in result.stdout, result.stdout
+
+    def test_an_offer_that_is_refused_is_followed_by_a_shorter_one(
+        self, rehearse: Rehearse
+    ) -> None:
+        result = rehearse("dial", "--node", "to_sales", "--simulate", "488-long-offer")
+        invites = re.findall(r"- INVITE \(SDP\) -+>", result.stdout)
+        assert len(invites) == 3, result.stdout  # the caller's, and two
+        assert "488 INVITE" in result.stdout
+        assert "t1 invite sales: connected" in result.stdout
 
     def test_several_may_be_named(self, rehearse: Rehearse) -> None:
         result = rehearse(

@@ -56,12 +56,14 @@ class Script:
         self._steps: list[str] = []
         self._cseq = count(1)
         self._variables: list[str] = []
+        self._last: list[str] = []
+        """Steps of another ending."""
 
     def xml(self) -> str:
         """The scenario file."""
         kept = self._variables
         reference = [f'<Reference variables="{",".join(kept)}"/>'] if kept else []
-        steps = "\n".join([*self._steps, *reference])
+        steps = "\n".join([*self._steps, *self._last, *reference])
         title = escape(self.name, quote=True)
         head = '<?xml version="1.0" encoding="UTF-8"?>'
         return f'{head}\n<scenario name="{title}">\n{steps}\n</scenario>\n'
@@ -460,10 +462,27 @@ class Agent(Script):
         headers = tuple(line for line in (contact, *kind) if line)
         return self._responds("200 OK", headers, sdp, retransmit=True, tag=tag)
 
-    def refuses(self, code: int, reason: str, headers: tuple[str, ...] = ()) -> Self:
+    def refuses(
+        self, code: int, reason: str, headers: tuple[str, ...] = (), body: str = ""
+    ) -> Self:
         """A final response of 300 and above, acknowledged."""
-        self._responds(f"{code} {reason}", headers, retransmit=True)
+        self._responds(f"{code} {reason}", headers, body, retransmit=True)
         return self.receives("ACK")
+
+    def refuses_offer_of(
+        self, text: str, code: int, reason: str, headers: tuple[str, ...] = (), body: str = ""
+    ) -> Self:
+        """The INVITE just received, if its offer matches: refused, and its call is over."""
+        offer = f'<ereg regexp="{text}" search_in="body" assign_to="long"/></action>'
+        self._steps[-1] = self._steps[-1].replace("</action>", offer)
+        self._variables.append("long")
+        self._steps.append('<nop test="long" next="refuse"/>')
+        usual, self._steps = self._steps, []
+        self.refuses(code, reason, headers, body)
+        over = '<nop next="over"/>'
+        self._last = [over, '<label id="refuse"/>', *self._steps, '<label id="over"/>', "<nop/>"]
+        self._steps = usual
+        return self
 
     def is_cancelled(self) -> Self:
         """CANCEL: 200 to it, 487 to the INVITE, acknowledged (RFC 3261 section 9.2)."""

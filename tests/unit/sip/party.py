@@ -11,6 +11,7 @@ from sip.audio import Pcm
 from sip.errors import CallEnded
 from sip.events import DtmfReceived, Event, LegEnded, MediaQuality
 from sip.message import Message
+from sip.offer import Offer
 from sip.outcome import Side
 
 
@@ -22,6 +23,11 @@ def response(code: int, *headers: str) -> Message:
 class Wire:
     failure: Message | None = None
     bye_received: Message | None = None
+
+
+@dataclass
+class Info:
+    offer: Offer | None = None
 
 
 @dataclass
@@ -39,6 +45,7 @@ class Party:
 
     label: str
     wire: Wire = field(default_factory=Wire)
+    info: Info = field(default_factory=Info)
     audio: Audio = field(default_factory=Audio)
     played: list[Pcm] = field(default_factory=list)
     before_answered: Callable[[], object] = bool

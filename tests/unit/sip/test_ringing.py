@@ -15,18 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.targets import Reach, Target
+from config.trunks import Trunk
 from sip.audio import Pcm
 from sip.errors import DestinationBlocked, UnresolvedHost
 from sip.events import Event, TransferEnded
 from sip.leg import Leg
+from sip.offer import Offer
 from sip.order import Acceptance, TransferOrder, Withdrawal
 from sip.outcome import Attempt, Method, Outcome
 from sip.transfer.evidence import Evidence
 from sip.transfer.ringing import Ringing
-from tests.unit.sip.party import Party
+from tests.unit.sip.party import Info, Party
 
 TARGET = Target(kind=Reach.INTERNAL, destination="sip:sales@10.0.0.8")
 PROMPT = Pcm(b"", 8000)
+WIDE = Offer.first(Trunk(sources=["10.0.0.0/24"], codecs=["opus", "PCMU"]))  # type: ignore[list-item]
 
 
 class Scene:
@@ -56,13 +59,14 @@ class Scene:
         for _ in range(12):
             await asyncio.sleep(0)
 
-    async def _dial(self, contact: str) -> Party:
+    async def _dial(self, contact: str, offer: Offer | None) -> Party:
         await self.resolved.wait()
         self.contacts.append(contact)
         if self.failure is not None:
             raise self.failure
-        self.dialled.append(Party(f"agent-{len(self.dialled) + 1}"))
-        return self.dialled[-1]
+        party = Party(f"agent-{len(self.dialled) + 1}", info=Info(offer or WIDE))
+        self.dialled.append(party)
+        return party
 
     def _note(self, event: Event) -> None:
         if isinstance(event, TransferEnded):
@@ -92,6 +96,7 @@ _HAPPENS: dict[str, Callable[[Party], None]] = {
     "answers": Party.answers,
     "answers deaf": Party.answers_deaf,
     "refuses": Party.refuses,
+    "refuses the offer": lambda party: party.refuses(488),
     "redirects": lambda party: party.refuses(302, "Contact: <sip:a@h>, <sip:b@h>"),
     "hangs up": Party.hangs_up,
     "accepts": lambda party: party.presses("1"),
@@ -125,6 +130,9 @@ def test_one_verdict_and_nobody_left_ringing(
             assert len(scene.ended) == 1
             others = scene.dialled
         assert all(party.gone for party in others), happens
+        offers = [party.info.offer for party in scene.dialled]
+        narrow = [offer for offer in offers if offer is not None and offer.again]
+        assert len(narrow) <= 1 or len(set(scene.contacts)) > 1
 
     asyncio.run(play())
 
@@ -205,3 +213,62 @@ async def test_no_key_is_no_agent() -> None:
     attempt = await scene.reached
     assert isinstance(attempt, Attempt)
     assert (attempt.outcome, attempt.timer) == (Outcome.DECLINED, "accept")
+
+
+class TestAnOfferThatIsRefused:
+    """RFC 3261 section 21.4.26."""
+
+    async def test_is_followed_by_a_narrow_one_to_the_same_place(self) -> None:
+        scene = Scene()
+        scene.resolved.set()
+        await scene.settles()
+        scene.target.refuses(302, "Contact: <sip:a@h>")
+        await scene.settles()
+        scene.target.refuses(488)
+        await scene.settles()
+        scene.target.answers()
+        assert await scene.reached is cast(Any, scene.target)
+        assert scene.contacts == ["", "sip:a@h", "sip:a@h"]
+        assert [str(party.info.offer) for party in scene.dialled] == [
+            "opus PCMU, 20 ms",
+            "opus PCMU, 20 ms",
+            "PCMU, 20 ms",
+        ]
+
+    async def test_is_followed_by_no_third_one(self) -> None:
+        scene = Scene()
+        scene.resolved.set()
+        await scene.settles()
+        for code in (488, 606):
+            scene.target.refuses(code)
+            await scene.settles()
+        attempt = await scene.reached
+        assert isinstance(attempt, Attempt)
+        assert (attempt.outcome, attempt.code) == (Outcome.MEDIA_INCOMPATIBLE, 606)
+        assert [step.what for step in attempt.steps] == [
+            "invite_sent",
+            "final",
+            "offered_again",
+            "invite_sent",
+            "final",
+        ]
+
+    async def test_stands_where_the_second_one_may_not_be_dialled(self) -> None:
+        scene = Scene()
+        scene.resolved.set()
+        await scene.settles()
+        scene.failure = DestinationBlocked("too many calls")
+        scene.target.refuses(488)
+        attempt = await scene.reached
+        assert isinstance(attempt, Attempt)
+        assert (attempt.outcome, attempt.code) == (Outcome.MEDIA_INCOMPATIBLE, 488)
+
+    async def test_leaves_no_more_time_to_answer(self) -> None:
+        scene = Scene(timeout=0.05)
+        scene.resolved.set()
+        await scene.settles()
+        scene.target.refuses(488)
+        attempt = await scene.reached
+        assert isinstance(attempt, Attempt)
+        assert (attempt.outcome, attempt.timer) == (Outcome.NO_ANSWER, "ring")
+        assert all(party.gone for party in scene.dialled)
