@@ -79,11 +79,13 @@ class JitterBuffer(Strict):
     """How long received audio waits, so that packets that come late can still be played."""
 
     min: Milliseconds = 10
-    """Milliseconds it waits at least."""
+    """Milliseconds it collects at least before it plays, at the beginning and when it ran empty."""
     max: Milliseconds = 400
-    """Milliseconds it waits at most, however much the packets' delay changes."""
+    """Milliseconds it collects at most, however much the packets' delay changes."""
     fixed: Milliseconds | None = None
-    """Milliseconds it always waits, instead of between `min` and `max` as the jitter demands."""
+    """Milliseconds it always collects, instead of between `min` and `max` as the jitter demands. It
+    never cuts to catch up: where the peer's clock is faster than ours, the delay grows by up to 200
+    more."""
 
     @property
     def bounds(self) -> tuple[int, int]:

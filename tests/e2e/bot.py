@@ -32,6 +32,8 @@ class Conversation:
         """Send the caller's audio back."""
         self.audio = bytearray()
         """The caller's audio so far, PCM16."""
+        self.more_audio = asyncio.Event()
+        """Set by each frame; whoever waits for one clears it before."""
         self.frame_sizes: set[int] = set()
         self.closed = asyncio.Event()
         self._claimed: list[int] = []
@@ -97,6 +99,7 @@ class Conversation:
                 if isinstance(frame, bytes):
                     self.frame_sizes.add(len(frame))
                     self.audio += frame
+                    self.more_audio.set()
                     if self.echo:
                         await self._socket.send(frame)
                     continue
