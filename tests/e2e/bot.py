@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from sip.audio import Pcm
 from sip.softphone.tones import analyse, tone_name
 from tests.e2e.world import GATEWAY
 from tests.peers import network
+
+RECEIVE_BUFFER = 16 * 1024
+"""Bytes that the kernel keeps of what a bot does not read; left alone, minutes of audio."""
 
 PATIENCE = 5.0
 """Seconds that a message may take."""
@@ -35,6 +39,9 @@ class Conversation:
         self.more_audio = asyncio.Event()
         """Set by each frame; whoever waits for one clears it before."""
         self.frame_sizes: set[int] = set()
+        self.reading = asyncio.Event()
+        """While it is clear, this bot reads nothing: what comes fills the buffers between."""
+        self.reading.set()
         self.closed = asyncio.Event()
         self._claimed: list[int] = []
         self._socket = socket
@@ -96,6 +103,7 @@ class Conversation:
     async def _run(self) -> None:
         try:
             async for frame in self._socket:
+                await self.reading.wait()
                 if isinstance(frame, bytes):
                     self.frame_sizes.add(len(frame))
                     self.audio += frame
@@ -130,6 +138,8 @@ class ScriptedBot:
         """Listen."""
         spoken = [Subprotocol("switchhook.v1")]
         self._server = await serve(self._take, GATEWAY, port, subprotocols=spoken, compression=None)
+        for listening in self._server.sockets:  # its connections inherit it
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
     async def stop(self) -> None:
         """Drop every connection and stop listening."""

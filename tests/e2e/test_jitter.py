@@ -21,6 +21,9 @@ from tests.peers.script import SDP, Caller
 FRAME_BYTES = 320
 """Of 20 ms at the bot."""
 
+CALL_LIMIT = 30.0
+"""Seconds that a call may last."""
+
 LATE = (40, 110, 180)
 """Packets that come a tick late, with the next. The buffer holds 20 ms more from then on; one that
 would rather be short cuts them out within two seconds."""
@@ -88,7 +91,8 @@ async def numbered(
     async with RtpSocket(CARRIER) as phone:
         offer = SDP.replace("[media_port]", str(phone.port))
         script = Caller("counts").dials(sdp=offer).is_answered().is_hung_up_on()
-        async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+        where = {"address": CARRIER, "gateway": world.address, "number": "100"}
+        async with await peer(script, receive_limit=CALL_LIMIT, **where):
             talk = await bot.conversation()
             await network.until(lambda: phone.peer is not None, "the gateway sends", within=5)
             yield NumberedCaller(phone, talk)

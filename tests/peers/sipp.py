@@ -54,6 +54,7 @@ class Sipp:
         fields: Sequence[str] = (),
         measure: bool = False,
         run_limit: float = RUN_LIMIT,
+        receive_limit: float = RECEIVE_LIMIT,
     ) -> Self:
         """Start it, and wait until it listens if it is to be called.
 
@@ -71,6 +72,7 @@ class Sipp:
             fields: `[field0]` of each call in turn.
             measure: keep counts and response times instead of every message.
             run_limit: seconds after which it gives up.
+            receive_limit: seconds that it waits for each message.
         """
         port = port or network.free_port(address)
         media, _ = network.free_udp_range(address, 4)
@@ -81,7 +83,7 @@ class Sipp:
             *("-r", str(rate)),
             *("-mi", address, "-mp", str(media), "-nostdin", "-nd"),
             *("-t", "t1" if transport == "tcp" else "u1"),
-            *("-recv_timeout", str(round(RECEIVE_LIMIT * 1000))),
+            *("-recv_timeout", str(round(receive_limit * 1000))),
             *("-timeout", f"{round(run_limit)}s", "-timeout_error"),
             *("-trace_err", "-error_file", str(scenario.with_suffix(".err"))),
         ]

@@ -1,0 +1,111 @@
+"""Many bots at once: what one of them does is nothing to the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tests.e2e.bot import Conversation, ScriptedBot
+from tests.e2e.conftest import StartPeer
+from tests.e2e.process import Api
+from tests.e2e.world import CARRIER, World
+from tests.peers import network
+from tests.peers.rtp import FRAME, RtpSocket
+from tests.peers.script import SDP, Caller
+
+FRAME_BYTES = 2 * FRAME
+"""A frame at the bot."""
+
+MANY = 20
+"""Calls at once."""
+
+UNREAD = 600
+"""Frames, 12 s: more than the kernel's buffers and the gateway's outbox hold together."""
+
+CALL_LIMIT = 40.0
+"""Seconds that a call may last."""
+
+SILENCES = {0xFF, 0x7F, 0xFE, 0x7E, 0xD5, 0x55}
+"""What silence is in G.711."""
+
+
+@asynccontextmanager
+async def calls(
+    world: World, peer: StartPeer, bot: ScriptedBot, count: int
+) -> AsyncIterator[tuple[list[RtpSocket], list[Conversation]]]:
+    """So many callers, each in conversation; the test hangs up."""
+    async with AsyncExitStack() as stack:
+        phones = [await stack.enter_async_context(RtpSocket(CARRIER)) for _ in range(count)]
+        script = Caller("is one of many").dials(sdp=SDP.replace("[media_port]", "[field0]"))
+        await stack.enter_async_context(
+            await peer(
+                script.is_answered().is_hung_up_on(),
+                address=CARRIER,
+                gateway=world.address,
+                number="100",
+                calls=count,
+                rate=50,
+                fields=[str(phone.port) for phone in phones],
+                receive_limit=CALL_LIMIT,
+            )
+        )
+        yield phones, [await bot.conversation() for _ in phones]
+
+
+class TestABotThatDoesNotRead:
+    """Back-pressure ends at its own connection."""
+
+    async def test_loses_its_oldest_frames_and_costs_no_other_bot_any(
+        self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
+    ) -> None:
+        async with calls(world, peer, bot, 2) as (_, (slow, quick)):
+            slow.reading.clear()
+            ticks, heard = await played(api), len(quick.audio)
+            await network.until(
+                lambda: len(quick.audio) >= heard + UNREAD * FRAME_BYTES, "the quick one", within=30
+            )
+            frames = (len(quick.audio) - heard) // FRAME_BYTES
+            assert abs(await played(api) - ticks - frames) <= 25  # half a second to ask and look
+            slow.reading.set()
+            for talk in (slow, quick):
+                await talk.send("hangup")
+                await talk.expect("stop")
+        assert await dropped(api, slow) > 0
+        assert await dropped(api, quick) == 0
+
+
+async def played(api: Api) -> float:
+    """Frames that each bot should have had since the gateway's start."""
+    return (await api.metrics())["switchhook_clock_ticks_total"]
+
+
+async def dropped(api: Api, talk: Conversation) -> int:
+    """Frames that this bot never got, as its call's timeline tells."""
+    detail = (await api.get(f"/v1/calls/{talk.start['call_id']}")).json()
+    (end,) = (event for event in detail["timeline"] if event["name"] == "bot.disconnected")
+    return int(end.get("frames_dropped", 0))
+
+
+class TestAllConnectionsLostAtOnce:
+    """A bot's server restarts with everybody on the line."""
+
+    async def test_every_caller_hears_music_and_talks_on_after_it(
+        self, world: World, peer: StartPeer, bot: ScriptedBot
+    ) -> None:
+        async with calls(world, peer, bot, MANY) as (phones, talks):
+            lost = {talk.start["call_id"] for talk in talks}
+            before = [len(phone.received) for phone in phones]
+            await asyncio.gather(*(talk.break_off() for talk in talks))
+            again = [await bot.conversation(within=10) for _ in talks]
+            assert all(talk.start["reconnected"] for talk in again)
+            assert {talk.start["call_id"] for talk in again} == lost
+            for phone, since in zip(phones, before, strict=True):
+                assert any(sounds(packet) for packet in phone.received[since:])
+            for talk in again:
+                await talk.send("hangup")
+
+
+def sounds(packet: bytes) -> bool:
+    """Whether an RTP packet is anything but silence."""
+    return not SILENCES.issuperset(packet[12:])
