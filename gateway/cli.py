@@ -222,11 +222,6 @@ def version() -> None:
     typer.echo(f"switchhook {installed_version('switchhook')}")
 
 
-def main() -> None:
-    """The console script."""
-    app()
-
-
 async def _gateway(configuration: Configuration, log_level: int) -> None:
     gc.disable()
     # The engine and the audio libraries load here alone: the other commands do without.

@@ -88,7 +88,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 def switchhook(*arguments: str) -> tuple[str, ...]:
     """The command line of this installation."""
-    return (sys.executable, "-c", "from gateway.cli import main; main()", *arguments)
+    return (sys.executable, "-m", "gateway", *arguments)
 
 
 def _tail(log: Path) -> str:
