@@ -114,7 +114,8 @@ class TransfersIn(Strict):
     """REFER in a call (RFC 3515): we dial the Refer-To, if `targets` or `allow` has it, and who
     answers takes the place of the one who referred. Refused: 603."""
     replaces: bool = False
-    """INVITE with Replaces (RFC 3891) takes the place of a leg of the same trunk. Refused: 403."""
+    """INVITE with Replaces (RFC 3891) takes the place of a leg of the same trunk; with `refer`, a
+    REFER with Replaces joins two calls of the same trunk. Refused: 403."""
 
 
 class Route(Strict):

@@ -39,6 +39,7 @@ from sip.events import (
     Direction,
     Event,
     LegAnswered,
+    LegCame,
     LegEnded,
     LegReplaced,
     LegStarted,
@@ -227,7 +228,7 @@ class CallSession:
             case LegEnded(leg=self.leg.label, media=media):
                 self.state = CallState.ENDING
                 self._media[self.leg.label] = media
-            case LegStarted(leg=leg) if leg != self.leg.label:
+            case LegStarted(leg=leg) | LegCame(leg=leg) if leg != self.leg.label:
                 self._agents.add(leg)
             case LegReplaced(leg=leg, by=self.leg.label):
                 self._agents.discard(self.leg.label)

@@ -26,6 +26,7 @@ _ENDS: dict[EndReason, str] = {
     EndReason.OPERATOR_HANGUP: "an operator ended the call",
     EndReason.TRANSFERRED: "the caller was transferred",
     EndReason.HANDED_BACK: "the call was handed back",
+    EndReason.JOINED: "a peer's transfer joined the call with another one",
     EndReason.FALLBACK: "the fallback ended the call",
     EndReason.FAILED: "the flow failed",
     EndReason.SHUTDOWN: "the gateway ended the call: it was stopping, or the leg was lost",
@@ -103,6 +104,11 @@ def _attempt(attempt: Attempt) -> str:
 
 
 def _dialled(attempt: Attempt) -> str:
+    joined = next(iter(_steps(attempt, "joined")), None)
+    if joined is not None and joined.detail:
+        return f"needed no INVITE: call {joined.detail} runs through here too, and was joined"
+    if _steps(attempt, "replaces_refused"):
+        return f"was refused with {_status(attempt)}"
     if not _steps(attempt, "invite_sent"):
         return f"was not sent: {attempt.reason or 'no reason is known'}"
     rang = any(step.code and step.code >= 180 for step in _steps(attempt, "provisional"))

@@ -63,6 +63,7 @@ from sip.events import (
     Event,
     LegEnded,
     LegStarted,
+    LegWent,
     TransferEnded,
     TransferJoined,
 )
@@ -127,6 +128,8 @@ class Interpreter:
         self._recorded_for = ""
         """The flow whose `record` was last heeded."""
         self._stopped = False
+        self._joined = False
+        """One of the parties goes on in another call."""
         """The task that runs the flow was cancelled."""
         self._over = False
 
@@ -258,6 +261,8 @@ class Interpreter:
         if left is not None or self._stopped:
             if isinstance(step, End):
                 return step
+            if left is not None and self._joined:
+                return End(EndReason.JOINED)
             ours = left is None or left is Side.GATEWAY
             return End(EndReason.SHUTDOWN if ours else EndReason.CALLER_HANGUP)
         if diversion is not None:
@@ -298,6 +303,8 @@ class Interpreter:
                 self._run.pressed(digit)
             case LegStarted(leg=leg, attempt=attempt) if attempt:
                 self._run.lines.opened(leg, attempt)
+            case LegWent():
+                self._joined = True
             case LegEnded(leg=leg, by=side) if leg == self._run.call.label:
                 self._run.caller_left = side
                 if self._work is not None:
@@ -438,7 +445,7 @@ def _dismissal(end: EndReason) -> Dismissal:
     match end:
         case EndReason.TRANSFERRED | EndReason.HANDED_BACK:
             return Dismissal.TRANSFERRED
-        case EndReason.CALLER_HANGUP:
+        case EndReason.CALLER_HANGUP | EndReason.JOINED:
             return Dismissal.CALLER_LEFT
         case _:
             return Dismissal.ELSEWHERE

@@ -22,6 +22,8 @@ class EndReason(StrEnum):
     """The peer took the REFER, or the agent has left and the node has no `next`."""
     HANDED_BACK = "handed_back"
     """The call went back to the trunk with BYE."""
+    JOINED = "joined"
+    """A peer's transfer has joined this call with another one: `leg.went` says which."""
     FALLBACK = "fallback"
     """A fallback row with `end: true`."""
     FAILED = "failed"

@@ -455,6 +455,22 @@ class SipAgent:
         if newcomer.id in self._legs or self._by_peer.reporting(newcomer.sip_call_id):
             self._by_call_id[newcomer.sip_call_id] = newcomer
 
+    def bring(self, leg: Leg, caller: Leg, role: str) -> Leg:
+        """Let the dialog of a leg of another call go on in this caller's call, in a leg of its own.
+
+        Args:
+            leg: answered, and joined with nobody.
+            caller: the leg of the call that it comes into.
+            role: what its label there begins with.
+        """
+        info = replace(leg.info, sip_call_id="", attempt="")
+        came = self._new_leg(*self._name(caller, role), info, caller)
+        came.subscribe(caller.emit)
+        self._by_call_id.pop(leg.sip_call_id, None)
+        leg.go_on_in(came)
+        self._by_call_id[came.sip_call_id] = came
+        return came
+
     def forget_dialog(self, call_id: str) -> None:
         """Once its leg has ended, and no NOTIFY trails the BYE: neither the peer's nor ours."""
         leg = self._by_call_id.get(call_id)

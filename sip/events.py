@@ -178,6 +178,24 @@ class LegReplaced(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class LegCame(LegEvent):
+    """A peer's transfer has joined two calls: leg `was` of `call` goes on here as `leg`."""
+
+    name: ClassVar[str] = "leg.came"
+    call: str
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegWent(LegEvent):
+    """The other side of that: `leg` goes on in `call`, as its leg `there`."""
+
+    name: ClassVar[str] = "leg.went"
+    call: str
+    there: str
+
+
+@dataclass(frozen=True, slots=True)
 class TransferStarted(Event):
     """A transfer attempt left for its target."""
 

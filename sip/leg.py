@@ -33,10 +33,12 @@ from sip.events import (
     Event,
     HoldChanged,
     LegAnswered,
+    LegCame,
     LegEnded,
     LegProgress,
     LegReplaced,
     LegStarted,
+    LegWent,
     MediaQuality,
     MediaStarted,
 )
@@ -182,7 +184,7 @@ class Leg:
         self._carry_out = carry_out
         self._on_end = on_end
         self._call: PjCall | None = None
-        self.succession: asyncio.Task[None] | None = None
+        self.succession: asyncio.Future[None] | None = None
         """Looks for somebody to take this place, which is kept meanwhile even where its dialog
         ends. It comes to `take_over` or `give_up`; `release` cancels it."""
         self._started = time.monotonic()
@@ -541,6 +543,31 @@ class Leg:
             self.emit(HoldChanged(self.label, self.held))
         if other._final is not None:
             other._vacate()
+
+    def go_on_in(self, other: Leg) -> None:
+        """Let this leg's dialog, which is answered, go on in a new place of another call.
+
+        Nobody is here then: this place ends, unless it is kept by its `succession`.
+        """
+        slot = self.audio.leave()
+        for name in _OF_THE_DIALOG:
+            if name != "label":
+                setattr(other, name, getattr(self, name))
+        other.wire.label = other.label
+        other.audio.codec = self.audio.codec
+        other._confirmed.set_result("")
+        if slot is not None:
+            other.audio.attach(slot)
+            other._audible.set_result("")
+        self.wire = Wire(self.label)
+        self.sip_call_id = ""
+        self._off_hold = asyncio.Event()
+        self._quality = MediaQuality()
+        self._call, self._final = None, (200, f"goes on in call {other.caller.id}")
+        self.emit(LegWent(self.label, other.caller.id, other.label))
+        other.emit(LegCame(other.label, self.caller.id, self.label))
+        if self.succession is None:
+            self._vacate()
 
     # -- what PJSIP tells -----------------------------------------------------------------------
 

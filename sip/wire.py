@@ -18,7 +18,8 @@ class Wire:
     """What was said in one dialog."""
 
     def __init__(self, label: str) -> None:
-        self._label = label
+        self.label = label
+        """Of the leg that this dialog fills."""
         self.provisional_has_sdp = False
         """Whether the last 1xx to an INVITE of ours had a body: early media."""
         self.failure: Message | None = None
@@ -49,9 +50,7 @@ class Wire:
             return None
         transport, _, host = origin.partition(" ")
         peer = f"{host}:{port}"
-        return SipMessage(
-            self._label, direction, transport.lower(), peer, without_credentials(text)
-        )
+        return SipMessage(self.label, direction, transport.lower(), peer, without_credentials(text))
 
     def saw(self, event: NativeEvent) -> None:
         """Take in a message, a final response to our REFER, or a NOTIFY."""

@@ -123,13 +123,23 @@ class Resume(Strict):
     call: str
 
 
+class Join(Strict):
+    """Attended transfer: have the peers of two of our calls joined, by REFER with Replaces in the
+    first one (RFC 5589 section 7)."""
+
+    do: Literal["join"] = "join"
+    call: str
+    other: str
+    """The call that the peer of `call` shall take over from us."""
+
+
 class Quit(Strict):
     """Hang up everything and end the process."""
 
     do: Literal["quit"] = "quit"
 
 
-Command = Policy | Dial | Answer | HangUp | Tone | Play | Dtmf | Hold | Resume | Quit
+Command = Policy | Dial | Answer | HangUp | Tone | Play | Dtmf | Hold | Resume | Join | Quit
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="do")])
 

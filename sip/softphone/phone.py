@@ -243,6 +243,9 @@ class Phone:
                 prm = _parameters()
                 prm.opt.flag = pj.PJSUA_CALL_UNHOLD
                 self.calls[command.call].reinvite(prm)
+            case commands.Join():
+                other = self.calls[command.other]
+                self.calls[command.call].xferReplaces(other, _parameters())
             case commands.Quit():
                 raise RuntimeError("quit is the process's own command")
 

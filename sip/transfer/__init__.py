@@ -14,6 +14,7 @@ attended.py   the caller's peer takes over a target that was told, in place of t
 by_peer.py        what peers ask for: REFER, INVITE with Replaces
 refer_to.py       where a received REFER points
 referral.py       carries one out
+join_calls.py     … where it is the referrer's other call: the two are joined
 inbound_refer.py  what its referrer is told: a state machine as a table, without I/O
 replaces.py       which dialog an INVITE takes the place of
 """

@@ -7,14 +7,17 @@ table; whether this REFER or that INVITE may, and whom it reaches, is decided he
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 import structlog
 
+from config.rules import reachable
 from config.settings import Settings
-from config.targets import Target
+from config.targets import Reach, Target
+from config.uri import is_number, parse_uri
 from sip.context.identity import Told
 from sip.errors import CallEnded, DestinationBlocked
 from sip.events import Direction
@@ -23,9 +26,10 @@ from sip.message import Message
 from sip.order import TransferOrder
 from sip.outcome import Method
 from sip.pjsip import EventKind, NativeEvent, native
-from sip.transfer.refer_to import ReferRefused, refer_to, target_of
+from sip.transfer.join_calls import Switchboard, join_calls, see_off
+from sip.transfer.refer_to import ReferRefused, ReferTo, refer_to, target_of
 from sip.transfer.referral import Referral
-from sip.transfer.replaces import Candidate, Progress, judge, replaces_of
+from sip.transfer.replaces import Candidate, Progress, Replaces, ReplacesRefused, judge, replaces_of
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +37,7 @@ MAX_REFERRALS = 20
 """REFERs that are carried out in one call: two telephones may refer a caller to each other."""
 
 
-class Endpoint(Protocol):
+class Endpoint(Switchboard, Protocol):
     """What the SIP agent does for a transfer by a peer."""
 
     @property
@@ -49,9 +53,6 @@ class Endpoint(Protocol):
     @property
     def dial_or_contact(self) -> Callable[..., Awaitable[Leg]]:
         """Sends an INVITE, also to where one is redirected: `SipAgent.dial_or_contact`."""
-
-    def exchange(self, place: Leg, newcomer: Leg) -> None:
-        """Put the newcomer's dialog into the place; the newcomer's leg is left with the old one."""
 
     def forget_dialog(self, call_id: str) -> None:
         """No NOTIFY of ours is owed in this dialog any more."""
@@ -109,7 +110,11 @@ class ByPeer:
     def _referred(self, leg: Leg, number: int, request: Message) -> None:
         referral = self._referrals[number] = Referral(number, leg, request, self._closed)
         try:
-            order = self._order(leg, request, referral.referred_by)
+            wanted = self._wanted(leg, request)
+            if wanted.replaces is not None and self._runs_here(wanted):
+                self._join(leg, referral, wanted.destination, wanted.replaces)
+                return
+            order = self._order(leg, wanted, referral.referred_by)
             uri = self._endpoint.request_uri(order.target, leg.trunk)
         except (ReferRefused, DestinationBlocked) as error:
             code, reason = 603, "Destination Not Allowed"
@@ -137,28 +142,85 @@ class ByPeer:
         work = referral.carry_out(order, uri, dial, self._endpoint.exchange, grace)
         self._succeed(leg, work, referral.torn_away)
 
-    def _order(self, leg: Leg, request: Message, referred_by: str) -> TransferOrder:
+    def _wanted(self, leg: Leg, request: Message) -> ReferTo:
         if not leg.answered or leg.gone:
             raise ReferRefused(603, "Not In A Call")
         if leg.in_transfer:
             raise ReferRefused(491, "Request Pending")
         if leg.caller.referrals == MAX_REFERRALS:
             raise ReferRefused(603, "Referred Too Often")
-        wanted = refer_to(request)
+        return refer_to(request)
+
+    def _runs_here(self, wanted: ReferTo) -> bool:
+        """Whether the dialog to be replaced is one of ours: by its Call-ID; or because a telephone
+        that knows nothing but us says that it is there."""
+        if wanted.replaces is not None and wanted.replaces.call_id in self._by_call_id:
+            return True
+        if is_number(wanted.destination):
+            return False
+        uri = parse_uri(wanted.destination)
+        return (uri.host, uri.port or 5060) in self._endpoint.own
+
+    def _join(self, leg: Leg, referral: Referral, destination: str, replaces: Replaces) -> None:
+        """Carry out an attended transfer between two calls of the referrer's, both of them here.
+
+        Raises:
+            ReferRefused: its trunk may not replace a dialog (403), or not this one.
+        """
+        trunk = self._settings.trunks[leg.trunk]
+        second = self._by_call_id.get(replaces.call_id)
+        if not trunk.transfers_in.replaces or (second is not None and second.trunk != leg.trunk):
+            raise ReferRefused(403, "Replaces Is Not Allowed Here")
+        name, target = destination, _not_dialled(destination)
+        if second is not None:
+            name, target = self._known_as(second)
+            if not (verdict := reachable(target, leg.caller.info.trunk)).allowed:
+                raise DestinationBlocked(f"{name} {verdict.reason}")
+        order = self._to_be_made(leg, name, target, Method.ATTENDED)
+
+        def meet() -> None:
+            if second is None:
+                raise ReplacesRefused(481, "Call/Transaction Does Not Exist")
+            judge(replaces, leg.trunk, [_candidate(second)])
+            referring = join_calls(leg, second, self._endpoint)
+            self._spawn(see_off(referring, trunk.refer.bye_grace))
+
+        referral.accept(order)
+        other = "" if second is None else second.caller.id
+        referral.join(order, target.destination, other, meet)
+
+    def _known_as(self, second: Leg) -> tuple[str, Target]:
+        """What a second call of the referrer's leads to: the target that was dialled for it, who
+        called it, or the number that was called."""
+        if second.partner is None:
+            info = second.caller.info
+            return info.number, _not_dialled(info.to_uri)
+        info = second.partner.info
+        for name, target in self._settings.targets.items():
+            if info.destination and target.destination == info.destination:
+                return name, target
+        if info.direction is Direction.SENT:
+            return info.destination, _not_dialled(info.to_uri)
+        return info.caller, _not_dialled(info.from_uri)
+
+    def _order(self, leg: Leg, wanted: ReferTo, referred_by: str) -> TransferOrder:
         own = self._endpoint.own
         name, target = target_of(wanted.destination, leg.trunk, self._settings, own)
         headers = {"Referred-By": referred_by}
         if wanted.replaces is not None:
             headers |= {"Replaces": str(wanted.replaces), "Require": "replaces"}
+        early_media = leg.partner is not None and leg.caller.audio.last_loop is None
+        order = self._to_be_made(leg, name, target, Method.INVITE)
+        return replace(order, headers=headers, early_media=early_media)
+
+    def _to_be_made(self, leg: Leg, name: str, target: Target, method: Method) -> TransferOrder:
         leg.caller.referrals += 1
         return TransferOrder(
             attempt=f"r{leg.caller.referrals}",
             name=name,
             target=target,
-            method=Method.INVITE,
+            method=method,
             timeout=target.timeout,
-            headers=headers,
-            early_media=leg.partner is not None and leg.caller.audio.last_loop is None,
             referred_by=leg.label,
         )
 
@@ -198,6 +260,11 @@ class ByPeer:
         finally:
             newcomer.release()  # after the exchange it holds the dialog that was replaced
 
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _succeed(self, place: Leg, work: Awaitable[None], torn_away: Callable[[], None]) -> None:
         """Let `work` fill the place. `torn_away` is called where it never got to that."""
         task = asyncio.ensure_future(work)
@@ -213,6 +280,11 @@ class ByPeer:
         self._tasks.add(task)
         task.add_done_callback(over)
         place.succession = task
+
+
+def _not_dialled(uri: str) -> Target:
+    """For the record: a party that is in a call already, whatever its URI is."""
+    return Target.model_construct(kind=Reach.EXTERNAL, destination=uri)
 
 
 def _candidate(leg: Leg) -> Candidate:

@@ -4,6 +4,9 @@ The referrer's place in the call is what is transferred: its partner waits, we d
 and who answers takes that place (`Leg.take_over`). On failure the partner is joined with the
 referrer again, or, if that has left, learns that nobody is there. What the referrer is told
 meanwhile is `inbound_refer.py`'s.
+
+Where the Refer-To names another call of the referrer's that runs through here, nothing is dialled:
+whom it talks to there is joined with whom it talks to here (`join_calls.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from sip.events import Event, ReferReceived, TransferProgress
 from sip.leg import Leg
 from sip.message import Message, address
 from sip.order import TransferOrder
-from sip.outcome import Attempt, Outcome
+from sip.outcome import Attempt, Outcome, classify
 from sip.pjsip import native
 from sip.transfer.evidence import Evidence
 from sip.transfer.inbound_refer import (
@@ -34,6 +37,7 @@ from sip.transfer.inbound_refer import (
     State,
     StopExpiry,
 )
+from sip.transfer.replaces import ReplacesRefused
 from sip.transfer.ringing import Dial, Ringing
 
 log = structlog.get_logger(__name__)
@@ -48,6 +52,9 @@ _SIPFRAG: dict[Outcome, tuple[int, str]] = {
     Outcome.ABANDONED: (487, "Request Terminated"),
 }
 """What is reported of an attempt that no response decided; any other: 503."""
+
+Meet = Callable[[], None]
+"""Raises ReplacesRefused: they cannot be joined, and nothing has changed."""
 
 Exchange = Callable[[Leg, Leg], None]
 """(place, newcomer): the newcomer's dialog takes the place; its leg is left with the old dialog."""
@@ -151,6 +158,31 @@ class Referral:
             async with asyncio.timeout(bye_grace):
                 await reached.wait_ended()
         reached.release()
+
+    def join(self, order: TransferOrder, uri: str, other: str, meet: Meet) -> None:
+        """Join the referrer's two calls, at once.
+
+        Args:
+            order: for the record: nobody is dialled.
+            uri: likewise.
+            other: id of the call that it refers to.
+            meet: joins them.
+        """
+        evidence = Evidence(order, uri, self._emit)
+        try:
+            meet()
+        except ReplacesRefused as refused:
+            evidence.step("replaces_refused", refused.code, refused.reason)
+            evidence.conclude(classify(refused.code), refused.code, refused.reason)
+            self._happened(Input.FAILURE, refused.code, refused.reason)
+        else:
+            evidence.step("joined", detail=other)
+            evidence.conclude(Outcome.CONNECTED, 200, "OK")
+            self._happened(Input.SUCCESS, 200, "OK")
+        finally:
+            if evidence.attempt is None:  # a fault of ours
+                evidence.conclude(Outcome.CANCELLED)
+                self.torn_away()
 
     def _reached(
         self, newcomer: Leg, partner: Leg | None, evidence: Evidence, exchange: Exchange

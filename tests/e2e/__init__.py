@@ -6,7 +6,7 @@ Grouped by who the peer is; each class names the section of the RFC that it is a
     the caller, who is referred refer, refer_orders, refer_hold, refer_challenge
     the caller, handed back     handback, resume, context
     the agent, who is dialled   agent, invite, invite_peers, hunt
-    a peer with wishes of its   peer_refers, refer_subscription, replaces
+    a peer with wishes of its   peer_refers, refer_subscription, replaces, join_calls
     own for the call
     a peer that misbehaves      faulty_peer, rehearsal
     the bot, the operator       bot, operator, probe, service

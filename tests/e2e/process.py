@@ -135,11 +135,11 @@ class Api:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
-        self._earlier: set[str] = set()
+        self.earlier: set[str] = set()
 
     async def begin(self) -> None:
         """From here on `record` means calls that end later."""
-        self._earlier = {call["id"] for call in await self.ended()}
+        self.earlier = {call["id"] for call in await self.ended()}
 
     async def live(self) -> list[dict[str, Any]]:
         """Calls in progress."""
@@ -156,7 +156,7 @@ class Api:
         found: list[dict[str, Any]] = []
 
         async def stored() -> bool:
-            found[:] = [call for call in await self.ended() if call["id"] not in self._earlier]
+            found[:] = [call for call in await self.ended() if call["id"] not in self.earlier]
             return bool(found)
 
         await network.until(stored, "the call's record is stored", within)

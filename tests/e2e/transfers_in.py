@@ -16,6 +16,9 @@ COLLEAGUE_PORT = network.free_port(COLLEAGUE)
 COLLEAGUE_URI = f"sip:colleague@{COLLEAGUE}:{COLLEAGUE_PORT}"
 COLLEAGUE_TONE = 1375
 
+BRANCH = "127.0.0.5"
+"""Of a trunk that may refer, and replace nothing."""
+
 ALLOWED = {"refer": True, "replaces": True}
 
 FLOWS: tuple[dict[str, Any], ...] = (
@@ -25,6 +28,15 @@ FLOWS: tuple[dict[str, Any], ...] = (
         "nodes": {
             "to_sales": transfer_node(target="sales", timeout=5, waiting="music", next="bye"),
             "bye": {"type": "hangup", "headers": {"X-End": "completed"}},
+        },
+    },
+    {
+        # An agent's telephone asks a colleague, in a call of its own.
+        "flow": "consulted",
+        "start": "to_colleague",
+        "nodes": {
+            "to_colleague": transfer_node(target="colleague", timeout=5, next="bye"),
+            "bye": {"type": "hangup", "prompt": prompt("goodbye")},
         },
     },
     {
@@ -46,9 +58,16 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
                     "transfers_in": ALLOWED,
                     "routes": [
                         {"number": "670", "flow": "referred"},
+                        {"number": "671", "flow": "held"},
+                        {"number": "672", "flow": "consulted"},
                         {"number": "100", "flow": "conversation"},
                     ],
-                }
+                },
+                "branch": {
+                    "sources": [f"{BRANCH}/32"],
+                    "transfers_in": {"refer": True},
+                    "routes": [{"number": "671", "flow": "held"}],
+                },
             },
             "targets": {"colleague": {"kind": "external", "destination": COLLEAGUE_URI}},
         },

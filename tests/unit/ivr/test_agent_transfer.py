@@ -12,7 +12,7 @@ from ivr.disposition import Disposition, disposition
 from ivr.events import FallbackTaken, NodeLeft
 from ivr.ports import BotTransfer
 from ivr.result import EndReason
-from sip.events import TransferEnded
+from sip.events import LegWent, TransferEnded
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Handover, HandoverStatus, Method, Outcome, Side
 from tests.twin import Verdict
@@ -304,6 +304,21 @@ async def test_a_verdict_outlasts_every_cancellation_once_the_caller_has_left() 
     result = await flow
     assert [attempt.outcome for attempt in result.attempts] == [Outcome.CONNECTED]
     assert result.end is EndReason.CALLER_HANGUP
+
+
+async def test_a_call_that_is_joined_with_another_ends_without_its_next_node() -> None:
+    """A desk telephone has joined two calls: its own leg here is released by the gateway."""
+    scene = Scene({"hand": TRANSFER}, verdicts=[Verdict(talks=True)])
+    flow = scene.start()
+
+    def joined() -> None:
+        scene.call.tells(LegWent("agent-1", "another-call", "agent-2"))
+        scene.call.hang_up(Side.GATEWAY)
+
+    scene.stage.on("joined billing", joined)
+    result = await flow
+    assert (result.end, result.path) == (EndReason.JOINED, ("hand",))
+    assert [attempt.outcome for attempt in result.attempts] == [Outcome.CONNECTED]
 
 
 async def test_a_shutdown_cancels_a_ringing_target() -> None:
