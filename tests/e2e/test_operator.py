@@ -101,6 +101,35 @@ class TestDecisions:
         await caller.expect("heard", "a", sound=tone_name(PROMPTS["goodbye"]))
         await caller.expect("disconnected", "a", by="peer")
 
+    async def test_continue_at_says_where_the_call_goes_after_the_agent(
+        self,
+        world: World,
+        caller: Softphone,
+        pbx: Softphone,
+        bot: ScriptedBot,
+        api: Api,
+        tmp_path: Path,
+    ) -> None:
+        """Without it the caller would be back with the bot."""
+        await pbx.send(commands.Policy(user="sales", tone=AGENT_TONE))
+        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        await talk.send("transfer", target="sales")
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+        live = await api.only_call()
+        unknown = await api.decide(live["id"], "continue_at", node="nowhere")
+        assert unknown.status_code == 409, unknown.text
+        answer = await api.decide(live["id"], "continue_at", node="goodbye")
+        assert answer.status_code == 202, answer.text
+        assert not pbx.seen("disconnected")
+        await pbx.send(commands.HangUp(call="in-1"))
+        await caller.expect("heard", "a", sound=tone_name(PROMPTS["goodbye"]))
+        bye = await caller.expect("disconnected", "a", by="peer")
+        assert bye.headers.get("X-End") == "goodbye"
+        record = await api.record()
+        assert record["path"] == ["talk", "hand_over", "goodbye"]
+        (attempt,) = record["attempts"]
+        assert (attempt["outcome"], attempt["bye_by"]) == ("connected", "target")
+
     async def test_what_the_call_cannot_do_is_refused_with_the_reason(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
