@@ -112,7 +112,7 @@ def _trunk(
     host, port = peer
     routes = [Route(flow=scene.flow)] if name == scene.trunk else []
     refer = trunk.refer if trunk else Refer()
-    kept = ("headers", "allow", "codecs", "ptime", "fallback_codecs")
+    kept = ("headers", "allow", "numbers", "codecs", "ptime", "fallback_codecs")
     keeps = {name: getattr(trunk, name) for name in kept} if trunk else {}
     return Trunk.model_validate(
         {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from config.configuration import Configuration
 from config.flows import AgentTransfer
 from config.groups import Group
-from config.rules import allowed
+from config.rules import allowed, reachable
 from config.targets import Target
 from ivr.transfer_request import Directory, TransferRequest, asked_method, method_for
 from sip.faulty import cases
@@ -70,9 +70,12 @@ def choose(
         raise NothingToRehearse(f"{name!r} is no target, SIP URI or number; {known}")
     if isinstance(reached, Group):
         return Scene(flow, node, caller, name, Method.INVITE)
-    verdict = allowed(reached.destination, settings)
-    if not verdict.allowed:
-        raise NothingToRehearse(f"{reached.destination} {verdict.reason}")
+    for verdict in (
+        allowed(reached.destination, settings, reached.trunk),
+        reachable(reached, caller),
+    ):
+        if not verdict.allowed:
+            raise NothingToRehearse(f"{reached.destination} {verdict.reason}")
     how = method_for(asked_method(found, TransferRequest(target)), reached)
     if refused := reached.method_refused(how.value):
         raise NothingToRehearse(f"{name}: {refused.message}")

@@ -1,7 +1,7 @@
 """The rehearsal's stage: one SIP agent, a faulty peer for each trunk, and a call for each failure.
 
 Calls run beside each other. A peer knows whose call an INVITE belongs to by the user part of From,
-which is the rehearsed caller's number on both legs.
+which is the rehearsed caller's number on both legs, as the trunk writes it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,10 @@ BESIDE = 8
 WELL_BEHAVED = Behaviour(invite=(*ANSWERS, Acknowledged(), Wait(0.2), Info("1"), Wait(0.3), Bye()))
 """Whom the flow turns to after the failure: answers, accepts the call by the usual key where it is
 asked to, talks for a moment, and hangs up."""
+
+
+TOLD_APART_BY = 7
+"""Last digits of a caller's number: of those before them a trunk may write a prefix instead."""
 
 
 @asynccontextmanager
@@ -93,7 +97,7 @@ class Stage:
         self._scene = scene
         self._pace = pace
         self._plays: dict[str, _Play] = {}
-        """By the caller's number."""
+        """By the last digits of the caller's number."""
         self._turn = asyncio.Semaphore(BESIDE)
         self._carrier: FaultyPeer | None = None
         self._gateway = ""
@@ -112,7 +116,7 @@ class Stage:
             raise RuntimeError("the stage is not open")
         async with self._turn:
             caller = f"+99900{len(self._plays):05}"
-            play = self._plays[caller] = _Play(self._scene, case)
+            play = self._plays[caller[-TOLD_APART_BY:]] = _Play(self._scene, case)
             number = f"sip:{self._scene.flow}@{self._gateway}"
             play.call = await self._carrier.call(number, play.behaviour, caller=caller)
             with suppress(TimeoutError):
@@ -123,7 +127,7 @@ class Stage:
 
     def behaviour_of(self, invite: Message) -> Behaviour:
         """How the gateway's INVITE is treated: asked by the peers."""
-        play = self._plays.get(user_part(invite.header("From")))
+        play = self._plays.get(user_part(invite.header("From"))[-TOLD_APART_BY:])
         return play.behaviour if play is not None else WELL_BEHAVED
 
     async def take_calls(
@@ -135,7 +139,7 @@ class Stage:
                 running.create_task(self._follow(leg, configuration, prompts))
 
     async def _follow(self, leg: Leg, configuration: Configuration, prompts: _Curtailed) -> None:
-        play = self._plays[leg.info.caller]
+        play = self._plays[leg.info.caller[-TOLD_APART_BY:]]
         session = CallSession(
             leg,
             configuration,

@@ -76,6 +76,50 @@ LADDER: dict[str, Any] = {
 }
 
 
+NUMBERED: dict[str, Any] = {
+    "flow": "numbered",
+    "start": "to_number",
+    "transfer_node": "to_anyone",
+    "nodes": {
+        "to_number": {
+            "type": "agent_transfer",
+            "target": "number",
+            "fallback": {**fallback_table(), "default": {"node": "to_anyone"}},
+        },
+        "to_anyone": {
+            "type": "agent_transfer",
+            "method": "invite",
+            "fallback": fallback_table(),
+        },
+    },
+}
+
+A_COUNTRY: dict[str, Any] = {
+    "allow": ["+49*"],
+    "deny": ["+49900*"],
+    "trunks": {
+        "carrier": {
+            "numbers": {"country": "49", "sends": "national"},
+            "allow": ["+4930*", "+49900*"],
+        }
+    },
+}
+"""Its carrier writes numbers as people there dial them, and takes only some."""
+
+
+@pytest.fixture(scope="module")
+def country(tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
+    """The command where the carrier writes numbers in its country's way."""
+    return rehearsing(
+        World(
+            tmp_path_factory.mktemp("country"),
+            settings=A_COUNTRY,
+            flows=(NUMBERED,),
+            numbers={"660": "numbered"},
+        )
+    )
+
+
 @pytest.fixture(scope="module")
 def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
     """Runs the command on a configuration of which no gateway runs."""
@@ -89,6 +133,11 @@ def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Rehearse:
         flows=flows,
         numbers={str(650 + at): flow["flow"] for at, flow in enumerate(flows)},
     )
+    return rehearsing(world)
+
+
+def rehearsing(world: World) -> Rehearse:
+    """The command with this configuration."""
     world.write()
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -195,6 +244,31 @@ class TestSeveralAttempts:
         unknown, busy = json.loads(result.stdout)
         assert (unknown["attempts"], unknown["judgement"]) == (2, "succeeded")
         assert (busy["attempts"], busy["fallback"]["key"]) == (1, "486")
+
+
+class TestNumbers:
+    """A trunk's way of writing numbers, and what `deny` says of them, hold as in production."""
+
+    def test_a_number_is_dialled_as_the_trunk_writes_it(self, country: Rehearse) -> None:
+        result = country("numbered", "--node", "to_number", "-s", "486", "-s", "503", "--json")
+        played = json.loads(result.stdout)
+        told = [(one["code"], one["fallback"]["key"]) for one in played]
+        assert told == [(486, "486"), (503, "503")]
+        assert all(uri.startswith("sip:03012345@") for one in played for uri in one["uris"])
+
+    @pytest.mark.parametrize(
+        ("asked", "reason"),
+        [
+            ("+49900123456", "is denied by `+49900*`"),
+            ("+4940123456", "matches nothing of `trunks.carrier.allow`"),
+        ],
+    )
+    def test_what_may_not_be_dialled_there_is_told(
+        self, asked: str, reason: str, country: Rehearse
+    ) -> None:
+        result = country("numbered", "--node", "to_anyone", "--target", asked, "-s", "486")
+        assert result.returncode == 2
+        assert f"{asked} {reason}" in result.stderr
 
 
 class TestMistakes:
