@@ -438,6 +438,18 @@ static bool comes_after_the_end(pjsip_rx_data *rdata, pjsip_dialog *dlg)
     return !inv || inv->state == PJSIP_INV_STATE_DISCONNECTED;
 }
 
+/* PJSIP goes by the tags alone: with another Call-ID, a REFER that nobody has looked at would be
+ * followed (RFC 3261 section 12.2.2 asks 481 for it). A CANCEL is matched by its transaction. */
+static pj_bool_t outside_its_dialog(pjsip_rx_data *rdata)
+{
+    if (method_is(rdata, "CANCEL"))
+        return PJ_FALSE;
+    if (!method_is(rdata, "ACK"))
+        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL,
+                                      NULL);
+    return PJ_TRUE;
+}
+
 static pj_bool_t inner(pjsip_rx_data *rdata)
 {
     pjsip_dialog *dlg;
@@ -446,13 +458,8 @@ static pj_bool_t inner(pjsip_rx_data *rdata)
         return inner_new_request(rdata);
     dlg = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
                                &rdata->msg_info.from->tag, PJ_FALSE);
-    if (!dlg)
-        return PJ_FALSE; /* PJSIP answers 481 */
-    if (comes_after_the_end(rdata, dlg)) {
-        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL,
-                                      NULL);
-        return PJ_TRUE;
-    }
+    if (!dlg || comes_after_the_end(rdata, dlg))
+        return outside_its_dialog(rdata);
     if (method_is(rdata, "REFER")) {
         if (sh_transfers_in_allow(sh_call_account(dlg), false)) {
             sh_referral_receive(dlg, rdata);

@@ -187,6 +187,20 @@ class TestWhatIsNotServed:
         assert not leg.gone
         assert (await peer.asks("OPTIONS")).status == 200
 
+    async def test_a_refer_with_the_call_s_tags_and_another_call_id_dials_nobody(
+        self, line: Line
+    ) -> None:
+        """PJSIP finds a dialog by its tags alone (against section 12.2.2), and would follow it."""
+        peer, leg = await line.talking()
+        victim = await line.peer(STRANGER)
+        call_id, peer.call_id = peer.call_id, "another"
+        refer_to = f"Refer-To: <sip:premium@{STRANGER}:{victim.port}>"
+        assert (await peer.asks("REFER", refer_to)).status == 481
+        peer.call_id = call_id
+        assert (await peer.asks("OPTIONS")).status == 200
+        assert victim.socket.received.empty()
+        assert not leg.gone
+
     async def test_an_empty_info_is_a_keep_alive(self, line: Line) -> None:
         peer, _ = await line.talking()
         assert (await peer.asks("INFO")).status == 200
