@@ -12,12 +12,41 @@ CONSENT_VARIABLE = "consent"
 
 
 class RecordAction(StrEnum):
-    """What is done with a call's recording."""
+    """What is done with a recording."""
 
     START = "start"
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
+
+
+class Party(StrEnum):
+    """Whose leg is recorded."""
+
+    CALLER = "caller"
+    AGENT = "agent"
+    """Of each agent that answers in the call, on its own."""
+
+
+class Sides(StrEnum):
+    """What of a leg is recorded."""
+
+    BOTH = "both"
+    """Stereo: left what the party says, right all that it hears."""
+    SAID = "said"
+    """Mono: what the party says."""
+    HEARD = "heard"
+    """Mono: all that the party hears."""
+
+
+class RecordedLeg(Strict):
+    """A leg that a flow records."""
+
+    leg: Party
+    """`agent`: each agent's leg, in a file of its own, from its answer to its end."""
+    sides: Sides = Sides.BOTH
+    """`both`: stereo, left what the party says, right what it hears. `said` or `heard`: that side
+    alone, mono."""
 
 
 class Consent(StrEnum):
@@ -35,4 +64,4 @@ class Recordings(Strict):
     folder: FilePath | None = None
     """Relative to this file; default: `recordings` in `data`. It gets a folder for each day."""
     format: Literal["wav", "opus"] = "wav"
-    """Stereo, 8 kHz: `wav` takes 115 MB for an hour, `opus` (in Ogg) about a tenth of that."""
+    """8 kHz: `wav` takes 115 MB for an hour in stereo, `opus` (in Ogg) about a tenth of that."""

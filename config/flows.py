@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from config.call_recordings import Consent, RecordAction
+from config.call_recordings import Consent, Party, RecordAction, RecordedLeg, Sides
 from config.context import MAX_ENTRIES, FlowContext
 from config.errors import InvalidValue
 from config.outcomes import check_fallback_key
@@ -261,11 +261,17 @@ class Hangup(Strict):
 
 
 class Record(Strict):
-    """Start, pause, resume or stop the recording of the call, or note the caller's consent."""
+    """Start, pause, resume or stop recordings of the call, or note the caller's consent."""
 
     type: Literal["record"]
     action: RecordAction | None = None
     """What is done; where it cannot be done, the call goes on all the same."""
+    leg: Party | None = None
+    """Whose leg is meant; `agent`: each agent's, those that answer later included. Without it,
+    `start` is for the caller's leg, and everything else for all recordings of the call."""
+    sides: Sides | None = None
+    """Of `start`: `both` (the default) is stereo, left what the party says, right what it hears;
+    `said` or `heard` is that side alone, mono."""
     consent: Literal[Consent.GRANTED, Consent.DECLINED] | None = None
     """What the caller has said; after `declined` no recording starts. Kept in the call's variable
     `consent`, which a bot can set as well."""
@@ -276,6 +282,10 @@ class Record(Strict):
     def _something(self) -> Self:
         if self.action is None and self.consent is None:
             raise InvalidValue("does nothing", "Write `action: start`, or `consent: granted`")
+        if self.leg is not None and self.action is None:
+            raise InvalidValue("does nothing", "Write `action: start` too", at="leg")
+        if self.sides is not None and self.action is not RecordAction.START:
+            raise InvalidValue("is of `action: start` alone", "Leave it out", at="sides")
         return self
 
 
@@ -291,11 +301,26 @@ class Flow(Strict):
     """The flow's name, by which trunks and `goto` nodes refer to it."""
     start: Name
     """The node where a call begins."""
-    record: bool = False
-    """Record calls from where they enter this flow; a `record` node says otherwise later."""
+    record: bool | Annotated[list[RecordedLeg], Field(min_length=1, max_length=2)] = False
+    """Record calls from where they enter this flow; a `record` node says otherwise later. `true`
+    records the caller's leg, and thereby the call; a list says which legs are recorded."""
     transfer_node: Name | None = None
     """The `agent_transfer` node for transfers that an operator orders through the API."""
     entries: list[Name] = Field(default_factory=list)
     """Nodes that only a `goto` of a bot or of the API leads to."""
     nodes: dict[Name, Node] = Field(min_length=1)
     """The nodes, by name."""
+
+    @property
+    def recorded_legs(self) -> list[RecordedLeg]:
+        """What `record` says, whichever way it is written."""
+        if isinstance(self.record, list):
+            return self.record
+        return [RecordedLeg(leg=Party.CALLER)] if self.record else []
+
+    @field_validator("record")
+    @classmethod
+    def _each_leg_once(cls, record: bool | list[RecordedLeg]) -> bool | list[RecordedLeg]:
+        if isinstance(record, list) and len({each.leg for each in record}) < len(record):
+            raise InvalidValue("names a leg twice", "Write each of `caller` and `agent` once")
+        return record

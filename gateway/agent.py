@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from gateway.bots import caller
-from gateway.recording.call_recordings import Recorder
+from gateway.recording.leg_recording import Recorder
 from ivr.ports import CallerCall
 from sip.events import Direction, LegEnded
 
@@ -45,8 +45,9 @@ class CallerLeg(CallerCall, caller.CallerLeg, Protocol):
     def reject(self, code: int, reason: str = "") -> None:
         """Refuse the INVITE. Raises `CallEnded`."""
 
-    def record(self) -> Recorder:
-        """Keep what the caller says and hears. Raises `CallEnded`, `MediaError`."""
+    def record(self, label: str) -> Recorder:
+        """Keep what the party of a leg of this call says and hears. Raises `CallEnded`,
+        `MediaError`."""
 
     async def wait_ended(self) -> LegEnded:
         """Return when the leg is gone."""

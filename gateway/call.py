@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from config.call_recordings import Consent
+from config.call_recordings import Consent, Party, RecordAction
 from config.configuration import Configuration
 from gateway.agent import CallerLeg
 from gateway.bots.port import BotConversations
@@ -23,13 +23,14 @@ from gateway.events import (
     CallStarted,
     ResumeRefused,
 )
-from gateway.recording.call_recordings import CallRecordings, Place
+from gateway.recording.call_recordings import CallRecordings
+from gateway.recording.leg_recording import Place
 from gateway.records import CallRecord, FinishedCall, Recording, encode_events
 from gateway.resumptions import Refused
 from gateway.timeline import CallEvent, Timeline
 from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.disposition import disposition
-from ivr.events import NodeEntered
+from ivr.events import NodeEntered, RecordingRefused
 from ivr.interpreter import Interpreter
 from ivr.ports import Availability, BotPort, CallEnded, PromptSource, TrunkCapabilities
 from ivr.result import EndReason, FlowResult
@@ -230,14 +231,24 @@ class CallSession:
                 self._media[self.leg.label] = media
             case LegStarted(leg=leg) | LegCame(leg=leg) if leg != self.leg.label:
                 self._agents.add(leg)
+            case LegAnswered(leg=leg):
+                self._agent_answered(leg)
             case LegReplaced(leg=leg, by=self.leg.label):
                 self._agents.discard(self.leg.label)
                 self._agents.add(leg)
             case LegEnded(leg=leg, media=media):
                 self._media[leg] = media
+                self._recordings.agent_left(leg)
                 self._agents.discard(leg)
                 if not self._agents:
                     self._agents_gone.set()
+
+    def _agent_answered(self, leg: str) -> None:
+        if not leg.startswith(Party.AGENT):
+            return  # it takes the caller's place, and is recorded there
+        agreed = self._consent is not Consent.DECLINED
+        if refusal := self._recordings.agent_answered(leg, agreed=agreed):
+            self.timeline.record(RecordingRefused(RecordAction.START, refusal))
 
     async def _release(self) -> None:
         """See every leg of the call off, whatever the flow left of them."""
@@ -262,9 +273,12 @@ class CallSession:
         except TimeoutError:
             log.error("leg does not end", seconds=RELEASE_LIMIT)
 
+    @property
+    def _consent(self) -> Consent:
+        return self._interpreter.consent if self._interpreter else Consent.UNKNOWN
+
     def _recordings_made(self) -> tuple[Recording, ...]:
-        consent = self._interpreter.consent if self._interpreter else Consent.UNKNOWN
-        return tuple(replace(each, consent=consent) for each in self._recordings.finished)
+        return tuple(replace(each, consent=self._consent) for each in self._recordings.finished)
 
     def _finish(self, result: FlowResult) -> None:
         info = self.leg.info

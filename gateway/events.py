@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import structlog
 
+from config.call_recordings import Sides
 from gateway.records import FinishedCall
 from gateway.timeline import CallEvent
 from sip.events import Event
@@ -62,10 +63,12 @@ class CallFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RecordingStarted(Event):
-    """The call is being recorded from here on."""
+    """A leg of the call is being recorded from here on."""
 
     name: ClassVar[str] = "recording.started"
     file: str
+    leg: str
+    sides: Sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class RecordingPaused(Event):
 
     name: ClassVar[str] = "recording.paused"
     file: str
+    leg: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class RecordingResumed(Event):
 
     name: ClassVar[str] = "recording.resumed"
     file: str
+    leg: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class RecordingDamaged(Event):
 
     name: ClassVar[str] = "recording.damaged"
     file: str
+    leg: str
     lost_ms: int
     """So far."""
 
@@ -100,6 +106,7 @@ class RecordingStopped(Event):
 
     name: ClassVar[str] = "recording.stopped"
     file: str
+    leg: str
     duration_ms: int
     lost_ms: int
 
@@ -110,6 +117,7 @@ class RecordingFailed(Event):
 
     name: ClassVar[str] = "recording.failed"
     file: str
+    leg: str
     reason: str
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from config.call_recordings import Consent
+from config.call_recordings import Consent, Sides
 from gateway.encoding import encode
 from gateway.timeline import CallEvent, flat
 from ivr.disposition import Disposition
@@ -34,7 +34,12 @@ class Recording:
     file: str
     """In the folder of the recordings: `2026-08-01/9f3c0a7be21d4458-1.wav`."""
     format: str
-    """`wav` or `opus`: stereo, left what the caller said, right what it heard."""
+    """`wav` or `opus`."""
+    leg: str
+    """Whose: `caller`, `agent-1` …"""
+    sides: Sides
+    """What of it: `both` is stereo, left what the party said, right what it heard; `said` and
+    `heard` are mono."""
     began_ms: int
     """In the call, since its INVITE."""
     duration_ms: int

@@ -39,7 +39,7 @@ from gateway.expiry import expiries, expiring
 from gateway.log import EventLog, logged
 from gateway.memory import Memory
 from gateway.metrics import Metrics
-from gateway.recording.call_recordings import Place
+from gateway.recording.leg_recording import Place
 from gateway.resumptions import ResumptionStore
 from gateway.store import CallStore
 from gateway.timeline import CallEvent

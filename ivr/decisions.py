@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from config.call_recordings import Consent, RecordAction
+from config.call_recordings import Consent
 from config.context import NO_CONTEXT, Context
 from config.flows import Prompt
+from ivr.ports import RecordOrder
 from sip.outcome import Method
 
 
@@ -62,9 +63,9 @@ class ContinueAt:
 
 @dataclass(frozen=True, slots=True)
 class RecordDecision:
-    """Start, pause, resume or stop the recording, or note the caller's consent to it."""
+    """Start, pause, resume or stop recordings, or note the caller's consent to them."""
 
-    action: RecordAction | None = None
+    order: RecordOrder | None = None
     consent: Consent | None = None
 
 

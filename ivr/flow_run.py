@@ -22,6 +22,7 @@ from ivr.ports import (
     Dismissal,
     PromptSource,
     Recording,
+    RecordOrder,
     TrunkCapabilities,
 )
 from ivr.prompts.errors import PromptError
@@ -195,19 +196,19 @@ class FlowRun:
         said = self.variables.get(CONSENT_VARIABLE, "")
         return Consent(said) if said in tuple(Consent) else Consent.UNKNOWN
 
-    def record_call(self, action: RecordAction | None, consent: Consent | None = None) -> str:
-        """Note the caller's consent, and do something with the recording.
+    def record_call(self, order: RecordOrder | None, consent: Consent | None = None) -> str:
+        """Note the caller's consent, and do something with the recordings.
 
         Returns:
             Why that cannot be done; empty: it is done.
         """
         if consent is not None:
             self.variables[CONSENT_VARIABLE] = consent.value
-        if action is None:
+        if order is None:
             return ""
-        if action is RecordAction.START and self.consent is Consent.DECLINED:
+        if order.action is RecordAction.START and self.consent is Consent.DECLINED:
             return "the caller has declined to be recorded"
-        return self.recording.act(action) or ""
+        return self.recording.act(order) or ""
 
     # Prompts
 

@@ -51,6 +51,7 @@ from ivr.ports import (
     Dismissal,
     PromptSource,
     Recording,
+    RecordOrder,
     TrunkCapabilities,
 )
 from ivr.prompts.errors import PromptError
@@ -215,8 +216,10 @@ class Interpreter:
 
     def _record_flow(self) -> None:
         run = self._run
-        if run.flow.record and not run.recording.active:
-            refusal = run.record_call(RecordAction.START)
+        for wanted in run.flow.recorded_legs:
+            if run.recording.active(wanted.leg):
+                continue
+            refusal = run.record_call(RecordOrder(RecordAction.START, wanted.leg, wanted.sides))
             if refusal:
                 run.emit(RecordingRefused(RecordAction.START, refusal))
 
@@ -344,8 +347,8 @@ class Interpreter:
                 self._divert(self._run.to(node))
             case ContinueAt(node=node):
                 self._decide_continuation(node)
-            case RecordDecision(action=action, consent=consent):
-                self._decide_recording(action, consent)
+            case RecordDecision(order=order, consent=consent):
+                self._decide_recording(order, consent)
 
     def _divert(self, step: Step) -> None:
         """Send the call elsewhere as soon as the current node has let go of it."""
@@ -391,12 +394,13 @@ class Interpreter:
         run.emit(DecisionTaken("continue_at", node))
         run.continue_at = run.to(node)
 
-    def _decide_recording(self, action: RecordAction | None, consent: Consent | None) -> None:
+    def _decide_recording(self, order: RecordOrder | None, consent: Consent | None) -> None:
         run = self._run
-        refusal = run.record_call(action, consent)
+        refusal = run.record_call(order, consent)
         if refusal:
             self._refuse(RefusalReason.RECORDING, refusal)
-        said = [each for each in (action, consent and f"consent {consent}") if each]
+        done = order and f"{order.action} {order.leg}".rstrip()
+        said = [each for each in (done, consent and f"consent {consent}") if each]
         run.emit(DecisionTaken("recording", ", ".join(said)))
 
     def _check_node(self, node: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from config.call_recordings import RecordAction
+from config.call_recordings import Party, RecordAction, Sides
 from config.context import NO_CONTEXT, Context
 from config.flows import Prompt, Waiting
 from config.groups import Group
@@ -236,14 +236,26 @@ class BotPort(Protocol):
         conversation with the caller."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordOrder:
+    """What is to be done with the recordings of a call."""
+
+    action: RecordAction
+    leg: str = ""
+    """A leg's label; `agent`: each agent's, those that answer later included. Empty: `start` is for
+    the caller's leg, everything else for all recordings."""
+    sides: Sides = Sides.BOTH
+    """Of `start`."""
+
+
 class Recording(Protocol):
-    """Records this call to files. Whatever becomes of that, the call goes on."""
+    """Records the legs of this call to files. Whatever becomes of that, the call goes on."""
 
-    @property
-    def active(self) -> bool:
-        """Whether a recording runs, paused or not."""
+    def active(self, party: Party) -> bool:
+        """Whether the caller's leg is being recorded, or those of the agents are to be; paused or
+        not."""
 
-    def act(self, action: RecordAction) -> str | None:
+    def act(self, order: RecordOrder) -> str | None:
         """Do it at once. Returns why that cannot be; None: done, or it was so already."""
 
 

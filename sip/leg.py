@@ -167,6 +167,8 @@ class Leg:
         self.direction = info.direction
         """Which way the INVITE of that dialog went."""
         self._made_for = caller
+        self.beside: list[Leg] = []
+        """On the caller's leg: those that were made for it and are there."""
         self.partner: Leg | None = None
         """The leg that this one is joined with."""
         self.referrals = 0
@@ -191,21 +193,23 @@ class Leg:
         self._listeners: list[Callable[[Event], None]] = []
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._quality = MediaQuality()
+        # Nothing is left to be answered: we have, or we called.
         self._answering = info.direction is Direction.SENT
-        """Nothing is left to be answered: we have, or we called."""
         self._acknowledged = False
+        # What the BYE will carry that waits for the ACK.
         self._release_headers: Mapping[str, str] | None = None
-        """What the BYE will carry that waits for the ACK."""
         self._ended_by: Side | None = None
+        # Status and reason PJSIP ended the call with; set once it is gone.
         self._final: tuple[int, str] | None = None
-        """Status and reason PJSIP ended the call with; set once it is gone."""
         loop = asyncio.get_running_loop()
         self._confirmed: asyncio.Future[str] = loop.create_future()
         self._audible: asyncio.Future[str] = loop.create_future()
         """Empty once the far end has answered, or audio can flow; else why it never will."""
-        self._off_hold = asyncio.Event()
-        """Set when the peer lets us be heard."""
+        self._off_hold = asyncio.Event()  # set when the peer lets us be heard
         self._ended: asyncio.Future[LegEnded] = loop.create_future()
+
+        if caller is not None:
+            caller.beside.append(self)
 
     # -- what happens ---------------------------------------------------------------------------
 
@@ -422,10 +426,21 @@ class Leg:
         self._here()
         return self.audio.open_port(rate, samples)
 
-    def record(self) -> Recorder:
-        """Keep what is said and heard here, one recorder at once. Raises CallEnded, MediaError."""
-        self._here()
-        return self.audio.record()
+    def record(self, label: str = CALLER) -> Recorder:
+        """Keep what is said and heard on a leg of this call, one recorder at once on each.
+
+        Args:
+            label: `caller`: this leg, whoever stands there; or the label of one beside it.
+
+        Raises:
+            CallEnded: the leg is gone.
+            MediaError: the bridge is full.
+        """
+        beside = (each for each in self.beside if each.label == label)
+        leg = self if label == CALLER else next(beside, None)
+        if leg is None or leg.gone:
+            raise CallEnded(f"the {label} leg has ended")
+        return leg.audio.record()
 
     async def send_dtmf(self, digits: str) -> None:
         """Send digits by RFC 4733. Raises CallEnded."""
@@ -522,11 +537,18 @@ class Leg:
     def take_over(self, other: Leg) -> None:
         """Change places: the other leg's dialog stands here from now on, this one's there.
 
-        What was joined, played and connected stays with the place; the label goes with the dialog.
+        What was joined, played and connected stays with the place; the label goes with the dialog,
+        and so does the recording of an agent. The caller's goes on, whoever stands there.
         """
         self.succession = None
         held = self.held
         here, there = self.audio.leave(), other.audio.leave()
+        if self is not self.caller:
+            mine, theirs = self.audio.part_from_recorder(), other.audio.part_from_recorder()
+            if theirs is not None:
+                self.audio.begin_recording(theirs)
+            if mine is not None:
+                other.audio.begin_recording(mine)
         for name in _OF_THE_DIALOG:
             mine, theirs = getattr(self, name), getattr(other, name)
             setattr(self, name, theirs)
@@ -671,6 +693,8 @@ class Leg:
         if self._final is None or self.succession is not None or self._ended.done():
             return
         code, reason = self._final
+        if self.caller is not self:
+            self.caller.beside.remove(self)
         ended = LegEnded(self.label, code, reason, self._who_ended(), self._quality)
         self._ended.set_result(ended)
         self._on_end(self)

@@ -149,12 +149,26 @@ class LegAudio:
 
     def record(self) -> Recorder:
         """Keep what this leg says and what it hears, until the recorder or the leg leaves."""
-        recorder = self._recorder = Recorder()
+        recorder = Recorder()
+        self.begin_recording(recorder)
+        return recorder
+
+    def begin_recording(self, recorder: Recorder) -> None:
+        """Let this one hear what is said and heard here."""
+        self._recorder = recorder
         recorder.on_leave = self._forget_recorder
         if self.slot is not None:
             native.connect(self.slot, recorder.left)
         for source in self._source_slots():
             native.connect(source, recorder.right)
+
+    def part_from_recorder(self) -> Recorder | None:
+        """Give the recorder away. The slot has been left."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            for source in self._source_slots():
+                with suppress(OSError):  # it is leaving the bridge already
+                    native.disconnect(source, recorder.right)
         return recorder
 
     def hear(self, other: LegAudio) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.call_recordings import RecordAction
+from config.call_recordings import Party, RecordAction
 from config.flows import FilePrompt, Prompt, Waiting
 from config.groups import Group
 from config.targets import Target
@@ -30,6 +30,7 @@ from ivr.ports import (
     BotTransfer,
     CallEnded,
     Dismissal,
+    RecordOrder,
 )
 from ivr.prompts.errors import PromptError
 from ivr.reaching import Progress
@@ -380,14 +381,18 @@ class TwinRecording:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.active = False
+        self.recorded: set[str] = set()
         self.refusal: str | None = None
         """Why nothing can be done."""
 
-    def act(self, action: RecordAction) -> str | None:
+    def active(self, party: Party) -> bool:
+        return party in self.recorded
+
+    def act(self, order: RecordOrder) -> str | None:
         if self.refusal is None:
-            self.stage.journal.append(f"recording {action}")
-            self.active = action is not RecordAction.STOP
+            self.stage.journal.append(f"recording {order.action} {order.leg}".rstrip())
+            if order.action is RecordAction.START:
+                self.recorded.add(order.leg or Party.CALLER)
         return self.refusal
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from config.call_recordings import Consent, RecordAction
+from config.call_recordings import Consent, RecordAction, Sides
 from config.context import Context, Tags
 from config.flows import Prompt
 from config.headers import check_headers
@@ -27,6 +27,7 @@ from ivr.decisions import (
     TransferDecision,
 )
 from ivr.disposition import Disposition
+from ivr.ports import RecordOrder
 from ivr.result import EndReason
 from sip.events import MediaQuality
 from sip.outcome import Attempt, Handover, Method
@@ -117,10 +118,16 @@ class ContinueAtBody(Body):
 
 
 class RecordingBody(Body):
-    """Start, pause, resume or stop the recording, or note the caller's consent to it."""
+    """Start, pause, resume or stop recordings, or note the caller's consent to them."""
 
     action: RecordAction | None = None
     """Paused time is left out of the file."""
+    leg: str | None = Field(default=None, pattern=r"^(caller|agent(-[0-9]{1,4})?)$")
+    """Whose leg: `caller`, `agent-1` …, or `agent`: each agent's, those that answer later included.
+    Without it, `start` is for the caller's leg, and everything else for all recordings."""
+    sides: Sides | None = None
+    """Of `start`: `both` (the default) is stereo, left what the party says, right what it hears;
+    `said` or `heard` is that side alone, mono."""
     consent: Literal[Consent.GRANTED, Consent.DECLINED] | None = None
     """What the caller has said; after `declined` no recording starts."""
 
@@ -128,11 +135,18 @@ class RecordingBody(Body):
     def _something(self) -> Self:
         if self.action is None and self.consent is None:
             raise ValueError("neither `action` nor `consent` is there")
+        if self.leg is not None and self.action is None:
+            raise ValueError("`leg` is there, and no `action`")
+        if self.sides is not None and self.action is not RecordAction.START:
+            raise ValueError("`sides` is of `start` alone")
         return self
 
     def decision(self) -> Decision:
         """The same, for the flow."""
-        return RecordDecision(self.action, self.consent)
+        order = None
+        if self.action is not None:
+            order = RecordOrder(self.action, self.leg or "", self.sides or Sides.BOTH)
+        return RecordDecision(order, self.consent)
 
 
 class TimelineEvent(BaseModel):

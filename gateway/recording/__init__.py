@@ -1,6 +1,6 @@
 """Recordings of calls: what a call orders, the thread that writes, and the file.
 
-CallRecordings (loop) ── orders ──▶ Tape (thread) ──▶ file
-       ▲                             │ reads the native ring of its recorder
-       └─── damaged, over ───────────┘
+CallRecordings ── a leg ──▶ LegRecording (loop) ── orders ──▶ Tape (thread) ──▶ file
+                                 ▲                             │ reads the recorder's native ring
+                                 └────── damaged, over ────────┘
 """

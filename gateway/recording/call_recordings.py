@@ -1,8 +1,7 @@
-"""The recordings of one call: ordered by its flow or an operator, one at a time, each with its end.
+"""The recordings of one call: which of its legs are recorded, ordered by its flow or an operator.
 
-    idle ── start ──▶ running ◀── pause, resume ──▶ paused
-      ▲                  │ stop, the end of the call, a failure
-      └──────────────────┘
+The caller's leg is there from the start. Agents come and go: an order for them holds for those who
+are there and for those who answer later, each in a file of its own, until it is taken back.
 
 Whatever happens to a recording, the call goes on.
 """
@@ -11,82 +10,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Protocol
 
-from config.call_recordings import RecordAction
-from gateway.events import (
-    RecordingDamaged,
-    RecordingFailed,
-    RecordingPaused,
-    RecordingResumed,
-    RecordingStarted,
-    RecordingStopped,
-)
+from config.call_recordings import Party, RecordAction, Sides
 from gateway.recording.file import file_name
-from gateway.recording.tape import Source, Tape, TapeWriter
-from gateway.records import Pause, Recording
+from gateway.recording.leg_recording import LegRecording, Place, Recorder
+from gateway.records import Recording
+from ivr.ports import RecordOrder
 from sip.errors import CallEnded, MediaError
 from sip.events import Event
-
-FRAME_MS = 20
 
 FINISH_LIMIT = 1.5
 """Seconds that the end of a call waits for its files. A disk that takes longer is told of as a
 failure in the record; the file may still be completed later."""
 
-
-class Recorder(Source, Protocol):
-    """What a leg is recorded by: `sip.recorder.Recorder`."""
-
-    @property
-    def frames(self) -> int:
-        """Frames of 20 ms recorded so far, without those of pauses."""
-
-    def pause(self) -> None:
-        """Keep nothing."""
-
-    def resume(self) -> None:
-        """Keep again."""
-
-    def leave(self) -> None:
-        """Hear no more; what was kept can still be read."""
-
-    def close(self) -> None:
-        """Forget what was kept."""
-
-
-@dataclass(slots=True)
-class Place:
-    """Where recordings go, and who writes them."""
-
-    folder: Path
-    format: str
-    """`wav` or `opus`."""
-    writer: TapeWriter = field(default_factory=TapeWriter)
-
-
-@dataclass(slots=True)
-class _Running:
-    recorder: Recorder
-    tape: Tape
-    file: PurePosixPath
-    format: str
-    began_ms: int
-    over: asyncio.Future[None]
-    paused_at: tuple[int, int] | None = None
-    """(milliseconds in the call, milliseconds in the file)."""
-    pauses: list[Pause] = field(default_factory=list)
-    stopping: bool = False
+NOTHING = "nothing is being recorded"
 
 
 class CallRecordings:
-    """Records one call; satisfies `ivr.ports.Recording`.
+    """Records the legs of one call; satisfies `ivr.ports.Recording`.
 
     Args:
         call_id: names the files.
-        record: begins to record the caller's leg. Raises `CallEnded`, `MediaError`.
+        record: begins to record the leg of a label. Raises `CallEnded`, `MediaError`.
         place: None: nothing is recorded, whoever asks.
         emit: takes the events.
         now: POSIX seconds on the call's clock.
@@ -95,7 +40,7 @@ class CallRecordings:
     def __init__(
         self,
         call_id: str,
-        record: Callable[[], Recorder],
+        record: Callable[[str], Recorder],
         place: Place | None,
         emit: Callable[[Event], None],
         now: Callable[[], float],
@@ -106,116 +51,143 @@ class CallRecordings:
         self._emit = emit
         self._now = now
         self._began = now()
-        self._running: _Running | None = None
-        self._unfinished: list[_Running] = []
+        self._agents: list[str] = []
+        """Those who have answered and are there."""
+        self._of_agents: Sides | None = None
+        """What of the agents is recorded, of those to come as well; None: nothing."""
+        self._agents_paused = False
+        self._running: dict[str, LegRecording] = {}
+        """By the leg's label."""
+        self._unfinished: list[LegRecording] = []
         self._made = 0
         self.finished: list[Recording] = []
         """What became of those that are over."""
 
-    @property
-    def active(self) -> bool:
-        """Whether a recording runs, paused or not."""
-        return self._running is not None
+    def active(self, party: Party) -> bool:
+        """Whether the caller's leg is being recorded, or those of the agents are to be."""
+        if party is Party.AGENT:
+            return self._of_agents is not None
+        return Party.CALLER in self._running
 
-    def act(self, action: RecordAction) -> str | None:
+    def act(self, order: RecordOrder) -> str | None:
         """Do it at once. Returns why that cannot be, if it cannot; then nothing has changed."""
-        running = self._running
-        if action is RecordAction.START:
-            return "a recording is running" if running else self._start()
-        if running is None:
-            return "nothing is being recorded"
-        match action:
-            case RecordAction.PAUSE if running.paused_at is None:
-                running.recorder.pause()
-                running.paused_at = self._offset_ms(), running.recorder.frames * FRAME_MS
-                self._emit(RecordingPaused(str(running.file)))
-            case RecordAction.RESUME if running.paused_at is not None:
-                running.recorder.resume()
-                self._end_pause(running)
-                self._emit(RecordingResumed(str(running.file)))
-            case RecordAction.STOP:
-                self._stop(running)
-        return None
+        if order.action is not RecordAction.START:
+            return self._change(order)
+        leg = order.leg or Party.CALLER
+        if leg == Party.AGENT:
+            return self._start_agents(order.sides)
+        if leg != Party.CALLER and leg not in self._agents:
+            return f"there is no leg {str(leg)!r} that has answered"
+        return self._start(leg, order.sides)
+
+    def agent_answered(self, leg: str, *, agreed: bool) -> str | None:
+        """An agent is there: record it, if that is ordered.
+
+        Args:
+            leg: its label.
+            agreed: whether the caller may be recorded.
+
+        Returns:
+            Why it is not recorded although that is ordered.
+        """
+        self._agents.append(leg)
+        if self._of_agents is None:
+            return None
+        if not agreed:
+            return "the caller has declined to be recorded"
+        return self._start(leg, self._of_agents, paused=self._agents_paused)
+
+    def agent_left(self, leg: str) -> None:
+        """An agent's leg is gone, and its recording complete."""
+        if leg in self._agents:
+            self._agents.remove(leg)
+        if leg in self._running:
+            self._running.pop(leg).stop()
 
     async def finish(self) -> None:
         """The call is over: end what runs, and wait for the files, for a while."""
-        if self._running is not None:
-            self._stop(self._running)
+        for recording in self._running.values():
+            recording.stop()
+        self._running.clear()
         try:
             if self._unfinished:
-                ends = [running.over for running in self._unfinished]
+                ends = [recording.over for recording in self._unfinished]
                 await asyncio.wait(ends, timeout=FINISH_LIMIT)
         finally:
-            for running in list(self._unfinished):
-                self._conclude(running, f"the disk did not take it within {FINISH_LIMIT} s")
+            for recording in list(self._unfinished):
+                recording.give_up(f"the disk did not take it within {FINISH_LIMIT} s")
 
-    def _start(self) -> str | None:
+    def _start_agents(self, sides: Sides) -> str | None:
+        if self._place is None:
+            return "recordings are not made here"
+        if self._of_agents is not None:
+            return "the agents are being recorded"
+        fresh = [leg for leg in self._agents if leg not in self._running]
+        for leg in fresh:
+            if refusal := self._start(leg, sides):
+                for begun in fresh[: fresh.index(leg)]:
+                    self._running.pop(begun).stop()
+                return refusal
+        self._of_agents, self._agents_paused = sides, False
+        return None
+
+    def _start(self, leg: str, sides: Sides, *, paused: bool = False) -> str | None:
         place = self._place
         if place is None:
             return "recordings are not made here"
+        if leg in self._running:
+            return f"a recording of the leg {str(leg)!r} is running"
         try:
-            recorder = self._record()
+            recorder = self._record(leg)
         except (CallEnded, MediaError) as error:
             return str(error)
         self._made += 1
-        file = file_name(self._call_id, self._made, self._now(), place.format)
-        tape = Tape(
+        recording = self._running[leg] = LegRecording(
+            leg,
+            sides,
             recorder,
-            place.folder / file,
-            place.format,
-            damaged=lambda: self._damaged(running),
-            over=lambda failed: self._over(running, failed),
+            place=place,
+            file=file_name(self._call_id, self._made, self._now(), place.format),
+            emit=self._emit,
+            offset_ms=self._offset_ms,
+            over=self._over,
         )
-        over = asyncio.get_running_loop().create_future()
-        running = _Running(recorder, tape, file, place.format, self._offset_ms(), over)
-        self._running = running
-        self._unfinished.append(running)
-        self._emit(RecordingStarted(str(file)))
-        place.writer.add(tape)
+        self._unfinished.append(recording)
+        if paused:
+            recording.pause()
         return None
 
-    def _stop(self, running: _Running) -> None:
-        self._running = None
-        self._end_pause(running)
-        running.recorder.leave()
-        running.tape.end()
+    def _change(self, order: RecordOrder) -> str | None:
+        """Pause, resume or stop those that are meant."""
+        agents = order.leg in ("", Party.AGENT) and self._of_agents is not None
+        meant = [leg for leg in self._running if _means(order.leg, leg)]
+        if not meant and not agents:
+            return NOTHING
+        for leg in meant:
+            match order.action:
+                case RecordAction.PAUSE:
+                    self._running[leg].pause()
+                case RecordAction.RESUME:
+                    self._running[leg].resume()
+                case RecordAction.STOP:
+                    self._running.pop(leg).stop()
+        if agents and order.action is RecordAction.STOP:
+            self._of_agents = None
+        elif agents:
+            self._agents_paused = order.action is RecordAction.PAUSE
+        return None
 
-    def _damaged(self, running: _Running) -> None:
-        if running in self._unfinished:
-            self._emit(RecordingDamaged(str(running.file), running.recorder.lost * FRAME_MS))
-
-    def _over(self, running: _Running, failed: str) -> None:
-        """The thread has let go of the recorder."""
-        if running in self._unfinished:
-            self._conclude(running, failed)
-        running.recorder.close()
-
-    def _conclude(self, running: _Running, failed: str) -> None:
-        """The one end that each recording has."""
-        if self._running is running:  # failed while the call goes on
-            self._stop(running)
-        self._unfinished.remove(running)
-        recording = Recording(
-            file=str(running.file),
-            format=running.format,
-            began_ms=running.began_ms,
-            duration_ms=running.recorder.frames * FRAME_MS,
-            pauses=tuple(running.pauses),
-            lost_ms=running.recorder.lost * FRAME_MS,
-            failed=failed,
-        )
-        self.finished.append(recording)
-        if failed:
-            self._emit(RecordingFailed(recording.file, failed))
-        else:
-            self._emit(RecordingStopped(recording.file, recording.duration_ms, recording.lost_ms))
-        running.over.set_result(None)
-
-    def _end_pause(self, running: _Running) -> None:
-        if running.paused_at is None:
-            return
-        (begin, at), running.paused_at = running.paused_at, None
-        running.pauses.append(Pause(begin, self._offset_ms(), at))
+    def _over(self, recording: LegRecording) -> None:
+        self._unfinished.remove(recording)
+        if self._running.get(recording.leg) is recording:  # failed while the call goes on
+            del self._running[recording.leg]
+        if recording.made is not None:
+            self.finished.append(recording.made)
 
     def _offset_ms(self) -> int:
         return round((self._now() - self._began) * 1000)
+
+
+def _means(wanted: str, leg: str) -> bool:
+    """Whether an order for `wanted` is for this leg."""
+    return wanted in ("", leg) or (wanted == Party.AGENT and leg != Party.CALLER)

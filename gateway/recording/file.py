@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import soundfile
 
+from config.call_recordings import Sides
 from sip.recorder import RATE
 
-CHANNELS = 2
-BLOCK_BYTES = CHANNELS * 2
-"""One sample of both channels."""
+_CHANNEL = {Sides.SAID: 0, Sides.HEARD: 1}
+"""Which one of the recorder's two a mono file has."""
 
 _FORMATS = {"wav": ("WAV", "PCM_16"), "opus": ("OGG", "OPUS")}
 
@@ -35,9 +35,9 @@ def file_name(call_id: str, number: int, at: float, format_: str) -> PurePosixPa
 
 
 class RecordingFile:
-    """A file being written, stereo at 8000 Hz. Every method may block, and raises OSError."""
+    """A file being written, at 8000 Hz. Every method may block, and raises OSError."""
 
-    def __init__(self, path: Path, format_: str) -> None:
+    def __init__(self, path: Path, format_: str, sides: Sides) -> None:
         """Create the file. One that is there already, or a link, is never written to."""
         # What callers say is nobody else's business.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,21 +46,29 @@ class RecordingFile:
         kind, subtype = _FORMATS[format_]
         self._path = path
         self._plain = format_ == "wav"
+        self._channel = _CHANNEL.get(sides)
         self._written = 0
         try:
             self._file = soundfile.SoundFile(
-                descriptor, "w", RATE, CHANNELS, subtype, format=kind, closefd=True
+                descriptor,
+                "w",
+                RATE,
+                2 if self._channel is None else 1,
+                subtype,
+                format=kind,
+                closefd=True,
             )
         except soundfile.SoundFileError as error:
             raise OSError(f"{path}: {error}") from error
 
     def write(self, pcm: memoryview) -> None:
-        """Append whole stereo samples, PCM16."""
+        """Append what the file keeps of whole stereo samples, PCM16."""
+        kept = pcm if self._channel is None else pcm.cast("h")[self._channel :: 2].tobytes()
         try:
-            self._file.buffer_write(pcm, "int16")
+            self._file.buffer_write(kept, "int16")
         except (soundfile.SoundFileError, AssertionError) as error:  # fewer were taken: it asserts
             raise OSError(self._why(error)) from error
-        self._written += len(pcm)
+        self._written += len(kept)
 
     def close(self) -> None:
         """Complete the file."""

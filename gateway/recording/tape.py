@@ -15,6 +15,7 @@ from typing import Protocol
 
 import structlog
 
+from config.call_recordings import Sides
 from gateway.recording.file import RecordingFile
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Tape:
         source: read until `end`.
         path: of the file, which must not be there.
         format_: `wav` or `opus`.
+        sides: what of the leg the file keeps.
         damaged: told once, on the loop, that audio was lost.
         over: told once, on the loop, that the file is complete, or why it is not: empty, or words.
     """
@@ -56,6 +58,7 @@ class Tape:
         source: Source,
         path: Path,
         format_: str,
+        sides: Sides,
         *,
         damaged: Callable[[], None],
         over: Callable[[str], None],
@@ -63,6 +66,7 @@ class Tape:
         self._source = source
         self._path = path
         self._format = format_
+        self._sides = sides
         self._damaged = damaged
         self._over = over
         self._loop = asyncio.get_running_loop()
@@ -79,7 +83,7 @@ class Tape:
         ending = self._ending.is_set()  # before the source is emptied: what comes later is nothing
         try:
             if self._file is None:
-                self._file = RecordingFile(self._path, self._format)
+                self._file = RecordingFile(self._path, self._format, self._sides)
             with memoryview(buffer) as view:
                 while filled := self._source.read(buffer):
                     self._file.write(view[:filled])

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import tone_name
+from sip.softphone.tones import analyse, tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api
@@ -83,6 +84,46 @@ class TestAnAgentRefersTheCallerOn:
         assert (referred["target"], referred["outcome"]) == ("colleague", "connected")
         assert referred["referred_by"] == "agent-1"
         assert record["disposition"] == "transferred"
+
+    async def test_each_ones_recording_goes_with_its_dialog(
+        self,
+        world: World,
+        peer: StartPeer,
+        caller: Softphone,
+        colleague: Softphone,
+        api: Api,
+        tmp_path: Path,
+    ) -> None:
+        """What was recorded of the agent ends with it, and the colleague has a file of its own."""
+        await colleague.send(
+            commands.Policy(ring=0.5, tone=COLLEAGUE_TONE, record=tmp_path / "colleague.wav")
+        )
+        script = agent("is recorded").talks(1).refers(f"<{COLLEAGUE_URI}>")
+        script.is_notified("100").is_notified("180").is_notified("200", "terminated")
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+            await caller.send(
+                commands.Dial(
+                    call="a", to=world.number("670"), tone=CALLER_TONE, record=tmp_path / "a.wav"
+                )
+            )
+            live = await api.only_call()
+            answer = await api.decide(live["id"], "recording", action="start", leg="agent")
+            assert answer.status_code == 202, answer.text
+            await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
+            await colleague.expect("heard", sound=tone_name(CALLER_TONE))
+        await caller.send(commands.HangUp(call="a"))
+        await colleague.expect("disconnected", by="peer")
+        made = {each["leg"]: each for each in (await api.record())["recordings"]}
+        assert made.keys() == {"agent-1", "agent-2"}
+        heard = {}
+        for leg, recording in made.items():
+            file = world.folder / "data" / "recordings" / recording["file"]
+            samples, rate = soundfile.read(file)
+            heard[leg] = analyse(samples[:, 0], rate), analyse(samples[:, 1], rate)
+        assert heard["agent-1"][0].seconds_of(COLLEAGUE_TONE) == 0, heard["agent-1"]
+        assert heard["agent-1"][1].seconds_of(CALLER_TONE) >= 0.5, heard["agent-1"]
+        assert heard["agent-2"][0].seconds_of(COLLEAGUE_TONE) >= 0.2, heard["agent-2"]
+        assert heard["agent-2"][1].seconds_of(CALLER_TONE) >= 0.2, heard["agent-2"]
 
     async def test_a_busy_colleague_brings_the_caller_back_to_the_agent(
         self,

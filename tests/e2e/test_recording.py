@@ -47,6 +47,20 @@ FLOWS: dict[str, dict[str, Any]] = {
             "bye": {"type": "hangup", "prompt": prompt("goodbye")},
         },
     },
+    "682": {
+        "flow": "agents",
+        "start": "desk",
+        "record": [{"leg": "caller", "sides": "said"}, {"leg": "agent"}],
+        "nodes": {
+            "desk": transfer_node(
+                target="sales",
+                whisper=prompt("welcome"),
+                accepted_message=prompt("accepted"),
+                next="bye",
+            ),
+            "bye": {"type": "hangup", "prompt": prompt("goodbye")},
+        },
+    },
     "681": {
         "flow": "declined",
         "start": "asked",
@@ -79,9 +93,13 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     assert process.stop() == 0, process.log_tail()
 
 
-async def call(world: World, caller: Softphone, bot: ScriptedBot) -> Conversation:
-    """A recorded caller in conversation with the bot."""
-    await caller.send(commands.Dial(call="a", to=world.number("680"), tone=CALLER_TONE))
+async def call(
+    world: World, caller: Softphone, bot: ScriptedBot, heard: Path | None = None
+) -> Conversation:
+    """A recorded caller in conversation with the bot; it listens where `heard` is to be written."""
+    await caller.send(
+        commands.Dial(call="a", to=world.number("680"), tone=CALLER_TONE, record=heard)
+    )
     talk = await bot.conversation()
     await caller.expect("confirmed", "a")
     return talk
@@ -98,6 +116,24 @@ def channels(world: World, recording: dict[str, Any]) -> tuple[Heard, Heard]:
     samples, rate = soundfile.read(world.folder / "kept" / recording["file"], always_2d=True)
     assert samples.shape[1] == 2
     return analyse(samples[:, 0], rate), analyse(samples[:, 1], rate)
+
+
+def mono(world: World, recording: dict[str, Any]) -> Heard:
+    """What is heard in a file of one side."""
+    samples, rate = soundfile.read(world.folder / "kept" / recording["file"], always_2d=True)
+    assert samples.shape[1] == 1
+    return analyse(samples[:, 0], rate)
+
+
+async def talked(api: Api, milliseconds: int) -> None:
+    """Wait until the call has gone on for so long."""
+    live = await api.only_call()
+
+    async def later() -> bool:
+        now = (await api.get(f"/v1/calls/{live['id']}")).json()["call"]["duration_ms"]
+        return bool(now > live["duration_ms"] + milliseconds)
+
+    await network.until(later, "they have talked", 5)
 
 
 async def event(api: Api, name: str) -> dict[str, Any]:
@@ -144,19 +180,94 @@ class TestChannels:
         talk = await call(world, caller, bot)
         await talk.send("transfer", target="sales")
         await event(api, "transfer.joined")
-        live = await api.only_call()
-
-        async def half_a_second_later() -> bool:
-            now = (await api.get(f"/v1/calls/{live['id']}")).json()["call"]["duration_ms"]
-            return bool(now > live["duration_ms"] + 700)
-
-        await network.until(half_a_second_later, "they have talked", 5)
+        await talked(api, 700)
         await hang_up(caller)
         (recording,) = (await api.record())["recordings"]
         left, right = channels(world, recording)
         assert right.seconds_of(AGENT_TONE) >= 0.3, right
         assert left.seconds_of(CALLER_TONE) >= 0.5, left
         assert left.seconds_of(AGENT_TONE) == 0, left
+
+
+class TestOneLegAlone:
+    """An agent's leg has a file of its own, and a side alone is mono."""
+
+    async def test_a_flow_records_what_the_caller_says_and_the_agents_leg(
+        self, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
+    ) -> None:
+        await pbx.send(
+            commands.Policy(user="sales", tone=AGENT_TONE, record=tmp_path / "agent.wav")
+        )
+        await caller.send(commands.Dial(call="a", to=world.number("682"), tone=CALLER_TONE))
+        await pbx.expect("heard", sound=tone_name(CALLER_TONE))
+        await talked(api, 700)
+        await pbx.send(commands.HangUp(call="in-1"))
+        await caller.expect("disconnected", "a", by="peer")
+        record = await api.record()
+        of_caller, of_agent = sorted(record["recordings"], key=lambda each: each["began_ms"])
+        assert (of_caller["leg"], of_caller["sides"]) == ("caller", "said")
+        assert (of_agent["leg"], of_agent["sides"]) == ("agent-1", "both")
+        said = mono(world, of_caller)
+        assert said.seconds_of(CALLER_TONE) >= 0.6, said
+        assert said.seconds_of(AGENT_TONE) == 0, said
+        assert said.seconds_of(PROMPTS["accepted"]) == 0, said
+        left, right = channels(world, of_agent)
+        assert left.seconds_of(AGENT_TONE) >= 0.6, left
+        assert left.seconds_of(CALLER_TONE) == 0, left
+        assert right.seconds_of(CALLER_TONE) >= 0.6, right
+        assert right.seconds_of(PROMPTS["welcome"]) >= 0.3, right
+        assert right.seconds_of(PROMPTS["accepted"]) == 0, right
+        assert right.seconds_of(AGENT_TONE) == 0, right
+        assert of_agent["began_ms"] > of_caller["began_ms"]
+        assert of_agent["duration_ms"] < of_caller["duration_ms"]
+        ends = [each for each in record["timeline"] if each["name"] == "recording.stopped"]
+        assert [each["leg"] for each in ends] == ["agent-1", "caller"]
+
+    async def test_an_operator_names_the_leg(
+        self,
+        world: World,
+        caller: Softphone,
+        pbx: Softphone,
+        bot: ScriptedBot,
+        api: Api,
+        tmp_path: Path,
+    ) -> None:
+        """The caller's leg is recorded in stereo all the while."""
+        await pbx.send(commands.Policy(user="sales", tone=AGENT_TONE))
+        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        live = await api.only_call()
+
+        async def order(status: int, **body: Any) -> None:
+            answer = await api.decide(live["id"], "recording", **body)
+            assert answer.status_code == status, answer.text
+
+        await order(409, action="pause", leg="agent")
+        await order(409, action="start", leg="agent-1")
+        await order(422, action="start", leg="somebody")
+        await talk.send("transfer", target="sales")
+        await event(api, "transfer.joined")
+        await order(202, action="start", leg="agent-1", sides="said")
+        await talked(api, 500)
+        await order(202, action="pause", leg="agent-1")
+        await pbx.send(commands.Tone(call="in-1", hertz=CARD_TONE))
+        await caller.expect("heard", "a", sound=tone_name(CARD_TONE))
+        await talked(api, 300)
+        await pbx.send(commands.Tone(call="in-1", hertz=AGENT_TONE))
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+        await order(202, action="resume", leg="agent-1")
+        await talked(api, 300)
+        await order(202, action="stop", leg="agent-1")
+        await order(409, action="stop", leg="agent-1")
+        await hang_up(caller)
+        recordings = (await api.record())["recordings"]
+        of_caller, of_agent = sorted(recordings, key=lambda each: each["began_ms"])
+        said = mono(world, of_agent)
+        assert said.seconds_of(AGENT_TONE) >= 0.5, said
+        assert said.seconds_of(CARD_TONE) == 0, said
+        assert said.seconds_of(CALLER_TONE) == 0, said
+        assert len(of_agent["pauses"]) == 1
+        assert of_caller["pauses"] == []
+        assert channels(world, of_caller)[1].seconds_of(CARD_TONE) > 0
 
 
 class TestPause:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from config.media import Samples
 from gateway.bots.caller import CallerAudio
-from gateway.recording.call_recordings import Recorder
+from gateway.recording.leg_recording import Recorder
 from gateway.resumptions import Refusal, Refused
 from ivr.resumption import Resumption
 from sip.agent import Counters
@@ -100,7 +100,7 @@ class TwinLeg(TwinCall):
     def open_audio(self, rate: int, samples: Samples) -> CallerAudio:
         raise AssertionError("no bot is connected here")
 
-    def record(self) -> Recorder:
+    def record(self, label: str) -> Recorder:
         raise AssertionError("nothing is recorded here")
 
     async def send_dtmf(self, digits: str) -> None:
