@@ -10,6 +10,7 @@ the same node goes on with it.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,7 +47,17 @@ from sip.outcome import Handover
 log = structlog.get_logger()
 
 RECONNECT_DELAY = 1.0
-"""Seconds between the two connections: what a bot that is restarted needs to listen again."""
+"""Seconds between the two connections, at least: what a restarted bot needs to listen again."""
+
+RECONNECT_SPREAD = 2.0
+"""How many times as long the delay may be. A bot's server that is restarted loses all its
+calls in one moment; were they all back in one moment, its queue of connections would overflow (8 of
+300 did not get through)."""
+
+
+def reconnect_delay() -> float:
+    """Seconds from the loss of a connection to the next one, of each call its own."""
+    return RECONNECT_DELAY * random.uniform(1, RECONNECT_SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +120,7 @@ class BotConversations:
                 return first
             music = asyncio.create_task(self._play_music())
             try:
-                await asyncio.sleep(RECONNECT_DELAY)
+                await asyncio.sleep(reconnect_delay())
                 return await self._attempt(start, accepts, audio, music)
             finally:
                 music.cancel()

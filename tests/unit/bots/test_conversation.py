@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,12 @@ from config.flows import Waiting
 from config.media import Samples
 from config.secrets import Secret
 from gateway.bots.messages import MAX_VARIABLES
-from gateway.bots.port import BotConversations
+from gateway.bots.port import (
+    RECONNECT_DELAY,
+    RECONNECT_SPREAD,
+    BotConversations,
+    reconnect_delay,
+)
 from ivr.events import BotConnected, BotDisconnected
 from ivr.ports import (
     BotDone,
@@ -546,6 +552,14 @@ class TestFailure:
         assert failed.reason == "connect_failed"
         assert [reason for reason, _ in call.endings] == ["connect_failed", "connect_failed"]
         assert call.audio.closed
+
+    def test_calls_that_were_lost_together_do_not_come_back_together(self) -> None:
+        delays = [reconnect_delay() for _ in range(300)]
+        assert all(
+            RECONNECT_DELAY <= delay <= RECONNECT_DELAY * RECONNECT_SPREAD for delay in delays
+        )
+        tenths = Counter(int(delay * 10) for delay in delays)
+        assert max(tenths.values()) < 100  # what a server's queue of connections usually holds
 
     async def test_cancelled_between_two_connections(
         self, call: Call, bot: BotTwin, monkeypatch: pytest.MonkeyPatch
