@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from config.context_policy import HeaderName
 from config.errors import InvalidValue
 from config.headers import check_pattern
-from config.strict import Name, Seconds, Strict
+from config.strict import Name, Strict
 
 
 def _variable(name: str) -> str:
@@ -37,7 +37,7 @@ class HandBack(Strict):
 
     header: HeaderName = "X-Switchhook-Resume"
     """Carries the token, both ways; `none`: only User-to-User does."""
-    expires: Seconds = Field(default=3600, ge=1, le=604_800)
+    expires: float = Field(default=3600, ge=1, le=604_800)
     """How long the token is good for."""
     uses: int = Field(default=1, ge=1, le=100)
     """How often it can be brought back."""

@@ -204,7 +204,7 @@ class AvailabilityService(Strict):
 
     url: Annotated[str, AfterValidator(_http_url)]
     """Asked with `GET URL?target=NAME`; it answers `{"available": true}`."""
-    timeout: Seconds = Field(default=1, gt=0, le=10)
+    timeout: float = Field(default=1, gt=0, le=10)
     """How long the answer may take; the caller waits for it."""
     on_error: Literal["available", "unavailable"] = "available"
     """What is assumed when there is no answer, or none that can be read."""

@@ -36,7 +36,8 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
 
 
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
-"""A duration in seconds; fractions are allowed."""
+"""A duration in seconds; fractions are allowed. A field with a `ge` or `le` of its own is a
+`float`: of two such bounds the wider would hold."""
 
 Name = Annotated[str, AfterValidator(_name)]
 """What trunks, targets, bots, flows and nodes are called."""

@@ -92,12 +92,22 @@ class Registration(Strict):
     """Seconds after which the registration is renewed at the latest."""
 
 
+class Ping(Strict):
+    """OPTIONS to each of a trunk's proxies, outside any call (RFC 3261 section 11): one without a
+    final response is passed over by calls until it answers again."""
+
+    interval: float = Field(default=30, ge=1, le=86_400)
+    """Between an answer and the next OPTIONS, up to a fifth more or less at random."""
+    timeout: float = Field(default=4, gt=0, le=32)
+    """For the answer; over UDP the OPTIONS is repeated meanwhile."""
+
+
 class Refer(Strict):
     """REFER on this trunk (RFC 3515): whether it is taken, and how many seconds it may take."""
 
     support: Literal["learn", "yes", "no"] = "learn"
     """Whether `auto` sends REFER; `learn`: until the trunk has refused one as unknown to it."""
-    response: Seconds = Field(default=32, gt=0, le=32)
+    response: float = Field(default=32, gt=0, le=32)
     """From the REFER to the peer's final response; SIP itself gives up after 32 seconds."""
     first_notify: Seconds = Field(default=15, gt=0)
     """From the peer's 202 to its first NOTIFY."""
@@ -141,6 +151,8 @@ class Trunk(Strict):
     """Where its calls are sent: `sip:10.0.0.2:5060`, `sip:sbc.example.com;transport=tls`."""
     fallback_proxies: list[ProxyUri] = Field(default_factory=list, max_length=MAX_FALLBACKS)
     """Tried in this order where `proxy`, or the registrar, is out of reach or answers 503."""
+    ping: Ping | None = None
+    """Whether its proxies are in service is asked all the time; default: calls find it out."""
     registration: Registration | None = None
     """Makes the gateway known to a provider; its requests then need no `sources`."""
     credentials: Credentials | None = None
@@ -225,13 +237,15 @@ class Trunk(Strict):
                 "nothing tells which requests are this trunk's",
                 "Add `sources`, a `digest`, or a `registration`",
             )
-        for index, codec in enumerate(self.fallback_codecs or ()):
+        for codec in self.fallback_codecs or ():
             if codec not in self.codecs:
                 raise InvalidValue(
                     f"`{codec}` is none of the trunk's codecs",
                     "Add it to `codecs`, or remove it",
-                    at=f"fallback_codecs[{index}]",
+                    at="fallback_codecs",
                 )
+        if self.ping is not None and self.next_hop is None:
+            raise InvalidValue("there is nobody to ask", "Add `proxy`", at="ping")
         if self.fallback_proxies and self.next_hop is None:
             raise InvalidValue("fall back from nothing", "Add `proxy`", at="fallback_proxies")
         if len({parse_proxy(hop).transport for hop in self.hops}) > 1:

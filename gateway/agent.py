@@ -76,6 +76,30 @@ class Registration(Protocol):
         """Seconds granted; 0: not registered."""
 
 
+class Hop(Protocol):
+    """A next hop of a trunk that has `ping` (sip.pings.HopState)."""
+
+    @property
+    def trunk(self) -> str:
+        """Its trunk's name."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+
+    @property
+    def up(self) -> bool | None:
+        """Whether it answers; None: it was not asked yet."""
+
+    @property
+    def code(self) -> int:
+        """SIP status of the last answer; 0: none came."""
+
+    @property
+    def reason(self) -> str:
+        """Its reason phrase, or why there is none."""
+
+
 class Agent(Protocol):
     """One SIP endpoint: its calls come out of `inbound`."""
 
@@ -93,6 +117,9 @@ class Agent(Protocol):
 
     def registrations(self) -> Sequence[Registration]:
         """The trunks that register, and how they stand."""
+
+    def hops(self) -> Sequence[Hop]:
+        """The next hops that are asked whether they are in service."""
 
     def counters(self) -> object:
         """A frozen dataclass of ints (sip.agent.Counters)."""

@@ -6,7 +6,7 @@ docs/operations.md lists the metrics for operators.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import (
@@ -21,6 +21,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gateway.agent import Hop
 from gateway.events import (
     CallFinished,
     CallResumed,
@@ -114,6 +115,29 @@ class SipCounters(Collector):
         return iter(())
 
 
+class HopGauges(Collector):
+    """Which next hops of the trunks answer OPTIONS."""
+
+    def __init__(self, read: Callable[[], Sequence[Hop]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """Those that were asked."""
+        up = GaugeMetricFamily(
+            "switchhook_hop_up",
+            "Whether a trunk's proxy answers OPTIONS, where the trunk has `ping`",
+            labels=("trunk", "hop"),
+        )
+        for hop in self._read():
+            if hop.up is not None:
+                up.add_metric((hop.trunk, hop.uri), hop.up)
+        yield up
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: the SIP side may not have started when the collector is registered."""
+        return iter(())
+
+
 class RecordCounters(Collector):
     """How the database keeps up."""
 
@@ -137,11 +161,16 @@ class Metrics:
     """The gateway's metrics, in a registry of its own."""
 
     def __init__(
-        self, counters: Callable[[], object], store: CallStore, tags: Collection[str] = ()
+        self,
+        counters: Callable[[], object],
+        hops: Callable[[], Sequence[Hop]],
+        store: CallStore,
+        tags: Collection[str] = (),
     ) -> None:
         """
         Args:
             counters: reads those of the SIP side.
+            hops: reads which next hops answer.
             store: whose records are counted.
             tags: that the flows name themselves; calls with others are counted as `other`.
         """
@@ -151,6 +180,7 @@ class Metrics:
         registry = self.registry
         ProcessCollector(registry=registry)
         registry.register(SipCounters(counters))
+        registry.register(HopGauges(hops))
         registry.register(RecordCounters(store))
         self._calls = Counter(
             "switchhook_calls",

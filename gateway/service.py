@@ -86,7 +86,9 @@ class Gateway:
         self.memory = Memory(self.store.engine)
         self.availability = Availability(settings, self.memory)
         self.capabilities = TrunkCapabilities(settings.trunks, self.memory)
-        self.metrics = Metrics(agent.counters, self.store, named_tags(configuration.flows))
+        self.metrics = Metrics(
+            agent.counters, agent.hops, self.store, named_tags(configuration.flows)
+        )
         self._recordings = Place(
             settings.recordings.folder or settings.data / "recordings", settings.recordings.format
         )
@@ -129,6 +131,11 @@ class Gateway:
             f"trunk {trunk.trunk} is not registered: {trunk.code or 'no answer yet'} {trunk.reason}"
             for trunk in self._agent.registrations()
             if not trunk.expires
+        ]
+        warnings += [
+            f"{hop.uri} of trunk {hop.trunk} is out of service: {hop.reason}"
+            for hop in self._agent.hops()
+            if hop.up is False
         ]
         warnings += expiring(self._certificates)
         if self.store.problem is not None:

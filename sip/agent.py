@@ -42,7 +42,8 @@ from sip.names import Names
 from sip.offer import Offer
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
-from sip.pj_account import NO_CALL, PjAccount, account_configuration, routes, tls_peers
+from sip.pings import HopState, Pings
+from sip.pj_account import NO_CALL, PjAccount, account_configuration, hop_uris, routes, tls_peers
 from sip.pj_call import PjCall, add_headers, call_parameters
 from sip.pjsip import NativeEvent, native, pj
 from sip.registrations import Registrations, RegistrationState
@@ -110,13 +111,16 @@ class SipAgent:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._names = Names(_aliases(settings))
-        self._engine = Engine(settings.sip, spoken(settings.trunks), self._names, self._saw)
+        self._engine = Engine(
+            settings.sip, spoken(settings.trunks), self._names, self._saw, self._pinged
+        )
         self._accounts: dict[str, PjAccount] = {}
         self._legs: dict[str, Leg] = {}
         self._by_call_id: dict[str, Leg] = {}
         self._arrived: asyncio.Queue[Leg] = asyncio.Queue()
         self._registrations = Registrations()
         self._hops = {name: Hops(len(trunk.hops)) for name, trunk in settings.trunks.items()}
+        self._pings = Pings(settings.trunks, self._hops, self._ping)
         self._gate = Gate(settings)
         self._limits = DialLimits(settings)
         self._next_beside: dict[tuple[str, str], int] = {}
@@ -152,6 +156,7 @@ class SipAgent:
         except OSError as error:
             self._engine.stop()
             raise EngineError(str(error)) from error
+        self._pings.start()
         self._gate.replace(draining=False)
         self._audio_watch.start()
 
@@ -177,6 +182,7 @@ class SipAgent:
             return
         self._gate.replace(draining=True)
         self._audio_watch.stop()
+        self._pings.stop()
         legs = list(self._legs.values())
         for leg in legs:
             leg.release()
@@ -212,6 +218,10 @@ class SipAgent:
     def registrations(self) -> list[RegistrationState]:
         """The trunks that register, and how they stand."""
         return list(self._registrations.states.values())
+
+    def hops(self) -> list[HopState]:
+        """The next hops of the trunks that have `ping`, and how they stand."""
+        return self._pings.states
 
     # -- trunks ---------------------------------------------------------------------------------
 
@@ -265,6 +275,15 @@ class SipAgent:
         self._engine.post(
             partial(self._registrations.answered, trunk, code, reason, expires, retry_after)
         )
+
+    def _ping(self, trunk: str, hop: int, question: int) -> None:
+        native.ping(
+            self._accounts[trunk].getId(), hop_uris(self._settings.trunks[trunk])[hop], question
+        )
+        self._engine.soon()
+
+    def _pinged(self, question: int, code: int, reason: str) -> None:
+        self._pings.answered(question, code, reason)
 
     # -- calls in -------------------------------------------------------------------------------
 
@@ -359,7 +378,8 @@ class SipAgent:
         if leg.unreached:
             failure = leg.wire.failure
             retry_after = None if failure is None else failure.retry_after
-            hops.failed(leg.info.hop, asyncio.get_running_loop().time(), retry_after)
+            now = asyncio.get_running_loop().time()
+            hops.failed(leg.info.hop, now, retry_after, answered=failure is not None)
         else:
             hops.worked(leg.info.hop)
 

@@ -88,11 +88,13 @@ class Engine:
         codecs: Collection[Codec],
         names: Names,
         on_event: Callable[[NativeEvent], None],
+        on_pinged: Callable[[int, int, str], None],
     ) -> None:
         self._settings = settings
         self._codecs = codecs
         self._names = names
         self._on_event = on_event
+        self._on_pinged = on_pinged
         self._questions: set[asyncio.Task[None]] = set()
         self._endpoint: Any = None
         self._queue: deque[Callable[[], None]] = deque()
@@ -242,11 +244,13 @@ class Engine:
 
     def _asked(self, event: NativeEvent) -> None:
         """An event that is no call's."""
-        kind, _, _, number, _, text1, text2 = event
+        kind, _, _, number, extra, text1, text2 = event
         if kind == EventKind.RESOLVE:
             task = self._loop.create_task(self._resolve(number, text1))
             self._questions.add(task)
             task.add_done_callback(self._questions.discard)
+        elif kind == EventKind.PING_ANSWERED:
+            self._on_pinged(number, extra, text1)
         elif kind == EventKind.TLS_REFUSED:
             log.warning("peer refused", host=text1, reason=text2)
 

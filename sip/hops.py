@@ -33,6 +33,10 @@ class Hops:
     def __init__(self, count: int) -> None:
         self._down_until = [0.0] * count
         self._failures = [0] * count
+        self._silent = [False] * count
+        """Whether the pause of a hop is one for not answering."""
+        self._out = [False] * count
+        """Whether a hop did not answer OPTIONS: it is left alone until it does."""
 
     def choose(self, now: float, preferred: int = 0) -> int:
         """The hop to use: the preferred one, else the first, that is not known to be down.
@@ -42,27 +46,45 @@ class Hops:
             preferred: the one that the trunk is registered at.
         """
         order: list[int] = [preferred, *range(len(self._down_until))]
-        return min(order, key=lambda hop: max(now, self._down_until[hop]))
+        return min(order, key=lambda hop: (self._out[hop], max(now, self._down_until[hop])))
 
     def left(self, now: float, chosen: int) -> int:
         """How many others could be tried after the chosen one."""
-        return sum(until <= now for hop, until in enumerate(self._down_until) if hop != chosen)
+        return sum(
+            until <= now and not self._out[hop]
+            for hop, until in enumerate(self._down_until)
+            if hop != chosen
+        )
 
     def worked(self, hop: int) -> None:
         """It answered."""
         self._down_until[hop], self._failures[hop] = 0.0, 0
 
-    def failed(self, hop: int, now: float, retry_after: int | None) -> None:
+    def failed(
+        self, hop: int, now: float, retry_after: int | None, *, answered: bool = False
+    ) -> None:
         """It did not answer, or with 503.
 
         Args:
             hop: which one.
             now: monotonic seconds.
             retry_after: seconds, where it said so.
+            answered: with 503.
         """
         pause = min(FIRST_PAUSE * 2.0 ** self._failures[hop], LONGEST_PAUSE)
         self._failures[hop] += 1
+        self._silent[hop] = not answered
         self._down_until[hop] = now + (pause if retry_after is None else retry_after)
+
+    def pinged(self, hop: int, *, alive: bool) -> None:
+        """It answered OPTIONS, or did not.
+
+        One that does again is used again, whatever pause its silence had earned it. The pause of
+        one that had answered a call with 503 is kept.
+        """
+        if alive and self._out[hop] and self._silent[hop]:
+            self.worked(hop)
+        self._out[hop] = not alive
 
 
 @dataclass(frozen=True, slots=True)

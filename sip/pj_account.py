@@ -111,9 +111,14 @@ def _credentials(trunk: Trunk | None) -> list[Credentials | Registration]:
     return [each for each in (trunk.credentials, trunk.registration) if each is not None]
 
 
+def hop_uris(trunk: Trunk) -> list[str]:
+    """The trunk's next hops as PJSIP is given them."""
+    return [_hop(trunk, hop) for hop in trunk.hops]
+
+
 def routes(trunk: Trunk) -> list[str]:
     """The trunk's next hops as `native.route_set_hops` takes them."""
-    return [f"<{_hop(trunk, hop)}{AS_ROUTE}>" for hop in trunk.hops]
+    return [f"<{hop}{AS_ROUTE}>" for hop in hop_uris(trunk)]
 
 
 def tls_peers(

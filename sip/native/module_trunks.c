@@ -253,6 +253,20 @@ static PyObject *transfers_in_replace(PyObject *self, PyObject *list)
     return sh_none_or_raise(status, "replacing what trunks may transfer");
 }
 
+static PyObject *ping(PyObject *self, PyObject *args)
+{
+    Py_ssize_t length;
+    const char *uri;
+    pj_str_t target;
+    int account, id;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "is#i", &account, &uri, &length, &id))
+        return NULL;
+    target = sh_as_pj_str(uri, length);
+    return sh_none_or_raise(sh_ping_send(account, &target, id), "sending OPTIONS");
+}
+
 PyMethodDef sh_methods_trunks[] = {
     {"gate_replace", gate_replace, METH_VARARGS,
      "([(network, mask, account)] most specific first,"
@@ -270,6 +284,7 @@ PyMethodDef sh_methods_trunks[] = {
     {"resolve_stop", resolve_stop, METH_NOARGS, "Answer what is still asked; before libDestroy."},
     {"route_set_hops", route_set_hops, METH_VARARGS, "(account, [URI as a Route has it])"},
     {"route_use_hop", route_use_hop, METH_VARARGS, "(account, hop), before a call or a REGISTER"},
+    {"ping", ping, METH_VARARGS, "(account, URI, number of the question): sends OPTIONS"},
     {"tls_replace", tls_replace, METH_VARARGS,
      "[(host, its address, name in its certificate, file of authorities, verify)]; '' as host: others"},
     {"codecs_replace", codecs_replace, METH_O,

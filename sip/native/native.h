@@ -11,6 +11,7 @@
  *   rate.c        token buckets
  *   resolve.c     host names, looked up by the loop
  *   route.c       which of a trunk's next hops is used
+ *   ping.c        whether a next hop is in service
  *   tls.c         whether a TLS peer is who it should be
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
  *   referral.c    REFER that a peer sends, answered and reported on as Python decides
@@ -68,6 +69,7 @@ enum sh_event_kind {
     SH_NOTIFY_FINAL = 12,    /* number = referral, extra = status code, text1 = reason */
     SH_CALL_DTMF_END = 13,   /* number = digit, extra = ms or 0 */
     SH_SUBSCRIBE_RECEIVED = 14, /* number = referral, extra = Expires in s; -1: none */
+    SH_PING_ANSWERED = 15,   /* number = what `ping` was given, extra = status code; 0: none, text1 = reason */
 };
 
 struct sh_event {
@@ -169,6 +171,9 @@ void sh_resolved(unsigned id, const pj_str_t *address);
 #define SH_MAX_HOPS 8
 pj_status_t sh_route_set_hops(pjsua_acc_id account, const char *const *uris, unsigned count);
 pj_status_t sh_route_use_hop(pjsua_acc_id account, unsigned hop);
+
+/* ping.c */
+pj_status_t sh_ping_send(pjsua_acc_id account, const pj_str_t *uri, int id);
 
 /* tls.c */
 struct sh_tls_peer {

@@ -423,6 +423,15 @@ class Agent(Script):
         "[last_Call-ID:]",
     )
 
+    def is_asked_or_called(self, code: int = 200, reason: str = "OK") -> Self:
+        """OPTIONS, which is answered so and is all; or INVITE."""
+        self._steps.append('<recv request="OPTIONS" optional="true" next="asked"/>')
+        usual, self._steps = self._steps, []
+        self.replies(code, reason)
+        self._otherwise("asked")
+        self._steps = usual
+        return self.is_called()
+
     def is_called(self, headers: Headers | None = None) -> Self:
         """INVITE (RFC 3261 section 13.3)."""
         captures = "".join(
@@ -479,10 +488,14 @@ class Agent(Script):
         self._steps.append('<nop test="long" next="refuse"/>')
         usual, self._steps = self._steps, []
         self.refuses(code, reason, headers, body)
-        over = '<nop next="over"/>'
-        self._last = [over, '<label id="refuse"/>', *self._steps, '<label id="over"/>', "<nop/>"]
+        self._otherwise("refuse")
         self._steps = usual
         return self
+
+    def _otherwise(self, label: str) -> None:
+        """These steps are another ending, to which a step leads by this label."""
+        over = '<label id="over"/>'
+        self._last = ['<nop next="over"/>', f'<label id="{label}"/>', *self._steps, over, "<nop/>"]
 
     def is_cancelled(self) -> Self:
         """CANCEL: 200 to it, 487 to the INVITE, acknowledged (RFC 3261 section 9.2)."""

@@ -24,6 +24,7 @@ from sip.events import (
     SipMessage,
 )
 from sip.outcome import Side
+from sip.pings import HopState
 from sip.registrations import RegistrationState
 from tests.twin import Stage, TwinCall, TwinPrompts, TwinResumptions, Verdict
 
@@ -122,6 +123,7 @@ class TwinAgent:
         self.legs: dict[str, TwinLeg] = {}
         self.draining = asyncio.Event()
         self.unregistered: list[RegistrationState] = []
+        self.pinged: list[HopState] = []
         self.taken_port = False
         """`start` finds its port taken."""
         self._inbound: asyncio.Queue[TwinLeg | None] = asyncio.Queue()
@@ -160,6 +162,9 @@ class TwinAgent:
 
     def registrations(self) -> list[RegistrationState]:
         return self.unregistered
+
+    def hops(self) -> list[HopState]:
+        return self.pinged
 
     def counters(self) -> Counters:
         legs = sum(leg.ended is None for leg in self.legs.values())

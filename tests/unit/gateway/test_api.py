@@ -79,7 +79,7 @@ async def service(tmp_path: Path) -> AsyncIterator[TwinService]:
     store.put(finished_call(7))
     memory = Memory(store.engine)
     await memory.open()
-    metrics = Metrics(TwinAgent().counters, store)
+    metrics = Metrics(TwinAgent().counters, list, store)
     yield TwinService(store, memory, metrics, configuration(tmp_path))
     await memory.close()
     await store.close()
@@ -556,7 +556,7 @@ def test_whatever_is_sent_the_answer_is_a_documented_problem(
             TwinService(
                 OneRecord(),
                 Memory(open_engine("sqlite+aiosqlite:///:memory:")),
-                Metrics(TwinAgent().counters, OneRecord()),
+                Metrics(TwinAgent().counters, list, OneRecord()),
                 configuration(Path("/nowhere")),
             )
         ) as client:

@@ -19,7 +19,14 @@ from ivr.disposition import Disposition
 from sip.agent import Counters
 from sip.events import LegAnswered, TransferEnded
 from sip.outcome import Method, Outcome
+from sip.pings import HopState
 from tests.unit.gateway.scene import ATTEMPT, DEADLINE, finished_call
+
+HOPS = [
+    HopState("carrier", "sip:10.0.0.1", up=True, code=200, reason="OK"),
+    HopState("carrier", "sip:10.0.0.2", up=False, reason="no answer in 4 s"),
+    HopState("carrier", "sip:10.0.0.3"),
+]
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -28,7 +35,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "operations.md"
 async def metrics(tmp_path: Path) -> AsyncIterator[Metrics]:
     store = CallStore(default_url(tmp_path))
     counters = Counters(*range(1, len(fields(Counters)) + 1))
-    yield Metrics(lambda: counters, store, tags={"refund"})
+    yield Metrics(lambda: counters, lambda: HOPS, store, tags={"refund"})
     await store.close()
 
 
@@ -43,6 +50,14 @@ def value(metrics: Metrics, name: str, **labels: str) -> float | None:
 
 def started() -> CallStarted:
     return CallStarted("inbound", "carrier", "main", "+4930123", "1000", "192.0.2.5:5060")
+
+
+def test_hops_are_up_or_down_once_they_were_asked(metrics: Metrics) -> None:
+    found = [
+        value(metrics, "switchhook_hop_up", trunk="carrier", hop=f"sip:10.0.0.{at}")
+        for at in (1, 2, 3)
+    ]
+    assert found == [1, 0, None]
 
 
 def test_calls_are_counted_by_direction_and_disposition(
@@ -143,6 +158,6 @@ def test_no_label_has_more_values_than_its_enum(metrics: Metrics, timeline: Time
         metrics(timeline.stamp(CallFinished(finished_call(disposition=disposition))))
     series = [sample for family in metrics.registry.collect() for sample in family.samples]
     named = {frozenset(sample.labels.items()) for sample in series}
-    allowed = {"direction", "disposition", "method", "outcome", "reason", "le"}
+    allowed = {"direction", "disposition", "method", "outcome", "reason", "le", "trunk", "hop"}
     assert {name for labels in named for name, _ in labels} <= allowed
     assert len(series) < 300

@@ -22,6 +22,7 @@ from gateway.service import Gateway, Stage
 from gateway.store import CallStore, Filter
 from ivr.result import EndReason
 from sip.errors import BindError
+from sip.pings import HopState
 from sip.registrations import RegistrationState
 from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
 from tests.unit.gateway.scene import DEADLINE, configuration
@@ -104,6 +105,17 @@ class TestStart:
         answer = (await ready(house.gateway)).json()
         assert answer["ready"]
         assert answer["warnings"] == ["trunk provider is not registered: 403 Forbidden"]
+
+    async def test_a_proxy_that_is_out_of_service_is_a_warning(self, house: House) -> None:
+        up = HopState("carrier", "sip:10.0.0.1", up=True, code=200, reason="OK")
+        down = HopState("carrier", "sip:10.0.0.2", up=False, reason="no answer in 4 s")
+        house.agent.pinged = [up, down, HopState("carrier", "sip:10.0.0.3")]
+        await house.gateway.start()
+        answer = (await ready(house.gateway)).json()
+        assert answer["ready"]
+        assert answer["warnings"] == [
+            "sip:10.0.0.2 of trunk carrier is out of service: no answer in 4 s"
+        ]
 
     async def test_a_part_that_cannot_be_had_stops_the_rest(self, house: House) -> None:
         house.agent.taken_port = True

@@ -25,7 +25,7 @@ async def engine() -> AsyncIterator[Engine]:
             "max_calls": 8,
         }
     )
-    engine = Engine(settings, DEFAULT_CODECS, Names({}), lambda _: None)
+    engine = Engine(settings, DEFAULT_CODECS, Names({}), lambda _: None, lambda *_: None)
     engine.start()
     yield engine
     engine.stop()

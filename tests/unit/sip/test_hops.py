@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sip.hops import (
+    FIRST_PAUSE,
     FIRST_WAIT,
     LONGEST_WAIT,
     REFUSED_WAIT,
@@ -63,6 +64,52 @@ class TestCalls:
                 hops.failed(hop, now, None)
             assert 0 <= hops.choose(now) < 3
             assert 0 <= hops.left(now, hop) <= 2
+
+
+class TestPinged:
+    """RFC 3261 section 11: a hop that does not answer OPTIONS is out of service until it does."""
+
+    def test_one_that_does_not_answer_is_passed_over_however_long(self) -> None:
+        hops = Hops(2)
+        hops.pinged(0, alive=False)
+        assert (hops.choose(0.0), hops.choose(1e9), hops.left(0.0, 1)) == (1, 1, 0)
+        assert hops.choose(0.0, preferred=0) == 1
+
+    def test_one_that_answers_again_is_used_at_once(self) -> None:
+        hops = Hops(2)
+        hops.failed(0, 0.0, None)  # a call had found it first
+        hops.pinged(0, alive=False)
+        hops.pinged(0, alive=True)
+        assert (hops.choose(1.0), hops.left(1.0, 1)) == (0, 1)
+
+    def test_one_that_answered_a_call_with_503_keeps_its_pause(self) -> None:
+        hops = Hops(2)
+        hops.failed(0, 0.0, 60, answered=True)
+        hops.pinged(0, alive=False)
+        hops.pinged(0, alive=True)
+        assert (hops.choose(59.0), hops.choose(60.0)) == (1, 0)
+
+    def test_one_that_answers_options_but_no_call_keeps_its_pause(self) -> None:
+        hops = Hops(2)
+        hops.failed(0, 0.0, None)
+        hops.pinged(0, alive=True)
+        assert (hops.choose(FIRST_PAUSE - 1), hops.choose(FIRST_PAUSE)) == (1, 0)
+
+    def test_where_none_answers_the_first_is_tried_and_no_other(self) -> None:
+        hops = Hops(3)
+        for hop in range(3):
+            hops.pinged(hop, alive=False)
+        assert (hops.choose(0.0), hops.left(0.0, 0)) == (0, 0)
+
+    @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=30))
+    def test_one_that_is_out_is_never_used_while_another_is_not(
+        self, answers: list[tuple[int, bool]]
+    ) -> None:
+        hops, up = Hops(3), [True, True, True]
+        for hop, alive in answers:
+            hops.pinged(hop, alive=alive)
+            up[hop] = alive
+            assert up[hops.choose(0.0)] or not any(up)
 
 
 class TestRegistering:
