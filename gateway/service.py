@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import partial
@@ -24,7 +24,7 @@ from config.configuration import Configuration
 from config.graph import named_tags
 from config.settings import Settings
 from gateway import open_files
-from gateway.agent import Agent
+from gateway.agent import Agent, Hop, Registration
 from gateway.api import app
 from gateway.api.keys import Access, Key
 from gateway.api.models import Readiness
@@ -123,6 +123,14 @@ class Gateway:
     def api_url(self) -> str:
         """Where the API is found; with its real port once the gateway has started."""
         return self._api.url
+
+    def registrations(self) -> Sequence[Registration]:
+        """The trunks that register, and how they stand."""
+        return self._agent.registrations()
+
+    def hops(self) -> Sequence[Hop]:
+        """The next hops that are asked whether they are in service."""
+        return self._agent.hops()
 
     def readiness(self) -> Readiness:
         """Whether new calls are taken, and what an operator should know."""

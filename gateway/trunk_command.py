@@ -14,6 +14,7 @@ from rich.table import Table
 from config.configuration import Configuration
 from config.errors import SecretError
 from gateway.api import client
+from gateway.api.trunk_state import TrunkHop, TrunkRegistration
 from gateway.command_line import NOT_FOUND, ConfigOption, configuration_of, fail, show
 from gateway.database import default_url
 from gateway.errors import GatewayError
@@ -51,6 +52,39 @@ def capabilities(
         answer = f"{support} (configured)" if support != "learn" else "not known yet"
         table.add_row(name, answer if learned is None else _words(learned))
     show(table)
+
+
+@trunk_app.command()
+def status(config: ConfigOption = None) -> None:
+    """Show how the trunks of the running gateway stand: registration, and which proxies answer."""
+    try:
+        states = client.trunk_states(configuration_of(config).settings.api)
+    except (client.ApiRefused, SecretError) as error:
+        fail(str(error))
+    if states is None:
+        fail("no gateway runs: what it would know cannot be told")
+    table = Table(box=None, pad_edge=False)
+    for title in ("trunk", "registered", "proxy", "in service"):
+        table.add_column(title, no_wrap=True)
+    for each in states:
+        rows = [(hop.uri, _in_service(hop)) for hop in each.hops] or [("", "")]
+        for at, (uri, answers) in enumerate(rows):
+            names = ("", "") if at else (each.trunk, _registered(each.registration))
+            table.add_row(*names, uri, answers)
+    show(table)
+
+
+def _registered(state: TrunkRegistration | None) -> str:
+    if state is None:
+        return ""
+    answer = f"{state.code} {state.reason}" if state.code else "no answer yet"
+    return "yes" if state.registered else f"no: {answer}"
+
+
+def _in_service(hop: TrunkHop) -> str:
+    if hop.up is None:
+        return "not asked"
+    return f"yes ({hop.code})" if hop.up else f"no: {hop.reason}"
 
 
 def _words(learned: Capability) -> str:

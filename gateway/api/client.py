@@ -9,6 +9,7 @@ import httpx
 from config import secrets
 from config.settings import Api
 from gateway.api.models import CallDetail, CallList, LiveCall
+from gateway.api.trunk_state import TrunkList, TrunkState
 
 TIMEOUT = 2.0
 """Seconds: on the same machine an answer takes milliseconds."""
@@ -31,6 +32,12 @@ def live_call(api: Api, prefix: str) -> CallDetail | None:
     ids = [call.id for call in live_calls(api) if call.id.startswith(prefix)]
     body = _get(api, f"/v1/calls/{ids[0]}") if len(ids) == 1 else None
     return None if body is None else CallDetail.model_validate_json(body)
+
+
+def trunk_states(api: Api) -> list[TrunkState] | None:
+    """How the trunks stand; None where no gateway runs. Raises `ApiRefused`."""
+    body = _get(api, "/v1/trunks")
+    return None if body is None else TrunkList.model_validate_json(body).trunks
 
 
 def forget_capabilities(api: Api, trunk: str) -> bool:

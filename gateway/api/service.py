@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from config.settings import Settings
+from gateway.agent import Hop, Registration
 from gateway.api.models import Readiness
 from gateway.availability import Availability
 from gateway.call import CallSession
@@ -40,6 +41,12 @@ class Service(Protocol):
     @property
     def metrics(self) -> Metrics:
         """What is counted."""
+
+    def registrations(self) -> Sequence[Registration]:
+        """The trunks that register, and how they stand."""
+
+    def hops(self) -> Sequence[Hop]:
+        """The next hops that are asked whether they are in service."""
 
     def readiness(self) -> Readiness:
         """Whether new calls are taken."""

@@ -1,4 +1,4 @@
-"""`/v1/trunks`: what the peers behind the trunks have shown of themselves."""
+"""`/v1/trunks`: how the trunks stand, and what the peers behind them have shown of themselves."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic.config import JsonDict
 from gateway.api.keys import Gatekeeper
 from gateway.api.problems import Problem, documented
 from gateway.api.service import Service
+from gateway.api.trunk_state import TrunkList, trunk_list
 
 _LOOK = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
 _CHANGE = documented(
@@ -77,6 +78,11 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
             trunk=name,
             refer=ReferCapability(support=support, takes=takes, code=code, learned_at=learned),
         )
+
+    @trunks.get("", dependencies=[Depends(gatekeeper.read)], responses=_LOOK)
+    async def states() -> TrunkList:
+        """How every trunk stands: its registration, and which of its proxies answer."""
+        return trunk_list(service.settings.trunks, service.registrations(), service.hops())
 
     @trunks.get("/{name}/capabilities", dependencies=[Depends(gatekeeper.read)], responses=_LOOK)
     async def show(name: str) -> Capabilities:

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from config.configuration import Configuration
 from config.settings import Settings
+from config.trunks import Trunk
 from gateway.api import app
 from gateway.api.keys import Access, Key, is_loopback
 from gateway.api.models import Readiness
@@ -30,6 +31,8 @@ from gateway.records import FinishedCall
 from gateway.store import CallStore
 from ivr.decisions import RefusalReason
 from ivr.disposition import Disposition
+from sip.pings import HopState
+from sip.registrations import RegistrationState
 from tests.twin import Verdict
 from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg, TwinPromptStore
 from tests.unit.gateway.scene import (
@@ -70,6 +73,12 @@ class TwinService:
 
     def readiness(self) -> Readiness:
         return self.ready
+
+    def registrations(self) -> list[RegistrationState]:
+        return [RegistrationState("carrier", 403, "Forbidden", 0)]
+
+    def hops(self) -> list[HopState]:
+        return [HopState("carrier", "sip:192.0.2.1", up=False, reason="no answer in 4 s")]
 
 
 @pytest.fixture
@@ -208,6 +217,35 @@ class TestLooking:
         assert live["advice"] == []
         missing = await api.get("/v1/calls/0123/why")
         assert missing.status_code == 404
+
+
+class TestTrunks:
+    """What there is to know without a call."""
+
+    async def test_each_tells_its_registration_and_its_proxies(
+        self, api: httpx.AsyncClient, service: TwinService
+    ) -> None:
+        registration = {"registrar": "sip:192.0.2.1", "username": "x", "password": {"env": "X"}}
+        service.settings.trunks["carrier"] = Trunk.model_validate(
+            {"registration": registration, "fallback_proxies": ["sip:192.0.2.2"]}
+        )
+        service.settings.trunks["inward"] = Trunk.model_validate({"sources": ["192.0.2.9/32"]})
+        assert (await api.get("/v1/trunks")).json()["trunks"] == [
+            {
+                "trunk": "carrier",
+                "registration": {"registered": False, "code": 403, "reason": "Forbidden"},
+                "hops": [
+                    {
+                        "uri": "sip:192.0.2.1",
+                        "up": False,
+                        "code": None,
+                        "reason": "no answer in 4 s",
+                    },
+                    {"uri": "sip:192.0.2.2", "up": None, "code": None, "reason": ""},
+                ],
+            },
+            {"trunk": "inward", "registration": None, "hops": []},
+        ]
 
 
 class TestDeciding:
@@ -356,7 +394,7 @@ class TestProblems:
 class TestKeys:
     """Whenever keys are configured one is needed; decisions need `control`."""
 
-    @pytest.mark.parametrize("path", ["/v1/calls", f"/v1/calls/{ENDED}", "/metrics"])
+    @pytest.mark.parametrize("path", ["/v1/calls", f"/v1/calls/{ENDED}", "/v1/trunks", "/metrics"])
     async def test_without_a_key_nothing_is_shown(
         self, guarded: httpx.AsyncClient, path: str
     ) -> None:
