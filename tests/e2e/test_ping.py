@@ -126,8 +126,8 @@ async def test_a_proxy_that_falls_silent_is_passed_over_until_it_answers_again(
     await is_seen(api, FIRST, ports, up=False)
     assert await called(home, peer, api) == (AT_SECOND, ["invite_sent", "final"])
     shown = home.command("trunk", "status", "-c", str(home.world.configuration)).stdout
-    rows = {line.split()[-6]: line for line in shown.splitlines() if "no answer" in line}
-    assert list(rows) == [f"sip:{FIRST}:{ports[FIRST]}"], shown
+    (row,) = [line for line in shown.splitlines() if "no answer" in line]
+    assert f"sip:{FIRST}:{ports[FIRST]}" in row, shown
     warnings = (await api.get("/readyz")).json()["warnings"]
     assert f"sip:{FIRST}:{ports[FIRST]} of trunk provider is out of service" in str(warnings)
 

@@ -32,6 +32,16 @@ m=audio 9 RTP/AVP 9
 a=ptime:30"""
 """A refusal may say what would be taken."""
 
+SRTP = """v=0
+o=pbx 1 1 IN IP4 127.0.0.3
+s=-
+c=IN IP4 127.0.0.3
+t=0 0
+m=audio [media_port] RTP/SAVP 0
+a=rtpmap:0 PCMU/8000
+a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"""
+"""What a peer takes, and answers with, that speaks nothing but SRTP (RFC 4568 section 9.1)."""
+
 LONG = "opus|a=ptime:40|a=crypto"
 
 
@@ -204,6 +214,20 @@ class TestASecondOffer:
         done = await transferred(particular("refuses keys"), home, peer, api, NUMBERS["keys"])
         assert done.attempt["outcome"] == "connected"
         assert ["a=crypto" in offer for offer in done.offers] == [True, False]
+
+    async def test_is_encrypted_where_the_refusal_asks_for_that(
+        self, home: GatewayProcess, peer: StartPeer, api: Api
+    ) -> None:
+        script = Agent("speaks SRTP").is_called()
+        script.refuses_offer_of("RTP/AVP", 488, "Not Acceptable Here", (SDP_TYPE,), SRTP)
+        script.answers(sdp=SRTP).talks(0.2).hangs_up()
+        done = await transferred(script, home, peer, api, NUMBERS["keys"])
+        assert done.attempt["outcome"] == "connected"
+        assert ["RTP/SAVP " in offer for offer in done.offers] == [False, True]
+        started = [
+            row for row in (await api.record())["timeline"] if row["name"] == "media.started"
+        ]
+        assert [row.get("srtp", "") for row in started] == ["", "AES_CM_128_HMAC_SHA1_80"]
 
     async def test_keeps_srtp_that_is_required(
         self, home: GatewayProcess, peer: StartPeer, api: Api
