@@ -68,7 +68,8 @@ class AudioPort:
         self._pump = pump
         self.rate = rate
         self.samples = samples
-        self.frame_bytes = rate // _FRAMES_A_SECOND * samples.width
+        self._width = samples.width
+        self.frame_bytes = rate // _FRAMES_A_SECOND * self._width
         self.sink: Callable[[memoryview], None] | None = None
         """Called with each 20 ms frame of the caller; the view is valid during the call only."""
         self.on_mark: Callable[[str, bool], None] | None = None
@@ -91,7 +92,7 @@ class AudioPort:
     def queued_seconds(self) -> float:
         """Bot audio that has not been played yet."""
         written, played, *_ = self._state()
-        return (self._backlog_bytes + written - played) / (self.samples.width * self.rate)
+        return (self._backlog_bytes + written - played) / (self._width * self.rate)
 
     @property
     def counters(self) -> PortCounters:
@@ -128,7 +129,7 @@ class AudioPort:
         Raises:
             ValueError: an odd number of bytes.
         """
-        if len(audio) % self.samples.width:
+        if len(audio) % self._width:
             raise ValueError(f"{len(audio)} bytes are not whole PCM16 samples")
         if not self._open:
             return 0
@@ -188,7 +189,7 @@ class AudioPort:
         return self._open and bool(self._backlog or self._marks)
 
     def _drop_beyond_limit(self) -> int:
-        limit = int(self.backlog_limit * self.rate) * self.samples.width
+        limit = int(self.backlog_limit * self.rate) * self._width
         dropped = 0
         while self._backlog_bytes > limit:
             block = self._backlog.popleft()

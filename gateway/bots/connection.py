@@ -33,6 +33,9 @@ CLOSE_TIMEOUT = 1.0
 NORMAL_CLOSURE = 1000
 ABNORMAL_CLOSURE = 1006
 
+# Taken out of their enumeration once: they are looked at for each frame, and that took 40 ns more.
+_BINARY, _TEXT = picows.WSMsgType.BINARY, picows.WSMsgType.TEXT
+
 
 @dataclass(frozen=True, slots=True)
 class Closed:
@@ -52,8 +55,8 @@ class Peer(Protocol):
     def text(self, payload: bytes) -> None:
         """A whole text message."""
 
-    def audio(self, payload: memoryview | bytes) -> None:
-        """A whole binary message; a memoryview is valid during the call only."""
+    def audio(self, payload: bytes) -> None:
+        """A whole binary message."""
 
     def closed(self, how: Closed) -> None:
         """The bot closed, or the connection was lost. Not called for a `close` of our own."""
@@ -87,14 +90,14 @@ class BotConnection(picows.WSListener):
                 self.frames_dropped += 1
             self._audio.append(bytes(frame))
         else:
-            self._transport.send(picows.WSMsgType.BINARY, frame)
+            self._transport.send(_BINARY, frame)
 
     def send_text(self, payload: bytes) -> None:
         """Send a text frame; it may overtake audio that is kept for later."""
         if self._over:
             return
         if not self._paused:
-            self._transport.send(picows.WSMsgType.TEXT, payload)
+            self._transport.send(_TEXT, payload)
         elif len(self._texts) < OUTBOX_TEXTS:
             self._texts.append(payload)
         else:
@@ -106,7 +109,7 @@ class BotConnection(picows.WSListener):
             return
         self._over = True
         for payload in (*self._texts, last):
-            self._transport.send(picows.WSMsgType.TEXT, payload)
+            self._transport.send(_TEXT, payload)
         self._forget()
         self._transport.send_close(picows.WSCloseCode.OK)
         self._abort_later()
@@ -134,9 +137,9 @@ class BotConnection(picows.WSListener):
             self._violation(
                 picows.WSCloseCode.PROTOCOL_ERROR, "reserved bits are set: no extension was agreed"
             )
-        elif kind == picows.WSMsgType.BINARY and frame.fin and self._fragmented is None:
-            self._peer.audio(frame.get_payload_as_memoryview())
-        elif kind == picows.WSMsgType.TEXT and frame.fin and self._fragmented is None:
+        elif kind == _BINARY and frame.fin and self._fragmented is None:
+            self._peer.audio(frame.get_payload_as_bytes())
+        elif kind == _TEXT and frame.fin and self._fragmented is None:
             self._peer.text(frame.get_payload_as_bytes())
         elif kind == picows.WSMsgType.CLOSE:
             self._closed_by_bot(frame.get_close_code().value, frame.get_close_reason() or "")
@@ -167,9 +170,9 @@ class BotConnection(picows.WSListener):
     def resume_writing(self) -> None:
         self._paused = False
         while self._texts and not self._paused:
-            self._transport.send(picows.WSMsgType.TEXT, self._texts.popleft())
+            self._transport.send(_TEXT, self._texts.popleft())
         while self._audio and not self._paused:
-            self._transport.send(picows.WSMsgType.BINARY, self._audio.popleft())
+            self._transport.send(_BINARY, self._audio.popleft())
 
     # Inside
 
@@ -191,7 +194,7 @@ class BotConnection(picows.WSListener):
             kind, whole = self._fragmented, bytes(self._fragments)
             self._fragmented = None
             self._fragments.clear()
-            if kind == picows.WSMsgType.TEXT:
+            if kind == _TEXT:
                 self._peer.text(whole)
             else:
                 self._peer.audio(whole)

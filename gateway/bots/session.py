@@ -153,7 +153,7 @@ class Session:
         """The WebSocket is open; frames may arrive from now on."""
         self._connection = connection
 
-    def audio(self, payload: memoryview | bytes) -> None:
+    def audio(self, payload: bytes) -> None:
         """Audio for the caller."""
         error: messages.Error | None
         if self.protocol.takes_audio(len(payload)):

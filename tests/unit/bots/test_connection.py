@@ -37,7 +37,7 @@ class Gateway:
     def text(self, payload: bytes) -> None:
         self.messages.append(payload.decode())
 
-    def audio(self, payload: memoryview | bytes) -> None:
+    def audio(self, payload: bytes) -> None:
         self.messages.append(bytes(payload))
 
     def closed(self, how: Closed) -> None:
