@@ -50,7 +50,7 @@ class GatewayProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, within: float = READY_LIMIT) -> None:
         """Start and wait until `/readyz` says so."""
         command = (SWITCHHOOK, "run", str(self.world.configuration))
         with self.log.open("wb") as log:
@@ -61,13 +61,13 @@ class GatewayProcess:
                 stderr=subprocess.STDOUT,
                 env=self._environment,
             )
-        limit = time.monotonic() + READY_LIMIT
+        limit = time.monotonic() + within
         while not self.ready():
             if self._process.poll() is not None:
                 raise AssertionError(f"the gateway ended at its start\n{self.log_tail()}")
             if time.monotonic() > limit:
                 self.stop()
-                raise AssertionError(f"not ready in {READY_LIMIT} s\n{self.log_tail()}")
+                raise AssertionError(f"not ready in {within} s\n{self.log_tail()}")
             time.sleep(network.LOOK_EVERY)
 
     def ready(self) -> bool:
