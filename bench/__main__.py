@@ -30,6 +30,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "signalling": Signalling(),
     "bot": BotMedia(),
     "transferred": Transferred(),
+    "mixed": Transferred(mixed=True),
     "command": TransferCommand(),
     "fallback": FallbackPrompt(),
     "refer": ReferAudio(),

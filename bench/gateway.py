@@ -36,11 +36,11 @@ class Gateway:
         return sample(self.pid)
 
 
-def world(folder: Path, legs: int, **more: Any) -> World:
+def world(folder: Path, legs: int, *, pass_through: bool = True, **more: Any) -> World:
     """The world of the end-to-end tests, with room for so many legs."""
     made = World(
         folder / "gateway",
-        settings={"sip": {"max_calls": legs}},
+        settings={"sip": {"max_calls": legs, "rtp": {"pass_through": pass_through}}},
         rtp=network.free_udp_range(GATEWAY, RTP_PORTS_PER_LEG * legs + 2),
         **more,
     )

@@ -86,6 +86,10 @@ class Rtp(Strict):
     """Included."""
     timeout: Seconds = 300
     """A leg that sends no audio for so long, without being on hold, is hung up; 0: never."""
+    pass_through: bool = True
+    """What two joined legs of the same codec say to each other passes undecoded while nothing else
+    listens or speaks. `false`: it is always mixed, and every peer gets packets at an even pace,
+    whatever the other party's network does to them."""
 
     @property
     def legs(self) -> int:

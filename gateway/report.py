@@ -138,9 +138,10 @@ def _shortened(text: str) -> str:
 
 
 def _quality(quality: MediaQuality) -> str:
+    passed = f"({quality.tx_passed} passed on undecoded) " if quality.tx_passed else ""
     return (
         f"{quality.codec}, received {quality.rx_packets} lost {quality.rx_lost} "
-        f"jitter {quality.rx_jitter_ms:.1f} ms, sent {quality.tx_packets} "
+        f"jitter {quality.rx_jitter_ms:.1f} ms, sent {quality.tx_packets} {passed}"
         f"lost {quality.tx_lost}, round trip {quality.rtt_ms:.0f} ms"
     )
 

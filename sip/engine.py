@@ -24,6 +24,7 @@ from config.tls import OwnCertificate
 from sip.errors import BindError, EngineError, UnresolvedHost
 from sip.frame_pump import FramePump
 from sip.names import Names
+from sip.pass_through import PassThrough
 from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.players import Players
 
@@ -106,6 +107,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self.players = Players()
         self.pump = FramePump()
+        self.pass_through = PassThrough(enabled=settings.rtp.pass_through)
         self.listening: list[Listen] = []
         """Where SIP is spoken, with the real port where 0 was asked for."""
 
@@ -146,6 +148,7 @@ class Engine:
 
     def stop(self) -> None:
         """Take PJSIP down. Every leg has ended before and every pj object is destroyed."""
+        self.pass_through.stop()
         if self._timer is not None:
             self._timer.cancel()
         for fd in (self._sip_fd, self._clock_fd):

@@ -144,6 +144,8 @@ class MediaQuality:
     tx_packets: int = 0
     tx_bytes: int = 0
     tx_lost: int = 0
+    tx_passed: int = 0
+    """Of `tx_packets`: passed on from the leg that it was joined with, without being decoded."""
     rtt_ms: float = 0.0
 
 

@@ -65,6 +65,12 @@ MAX_HISTORY = 512
 SILENT_REASON = {"Reason": 'Q.850;cause=41;text="no audio received"'}
 """Of the BYE to a leg that fell silent (RFC 3326; Q.850 cause 41: temporary failure)."""
 
+KEY_SECONDS = 0.3
+"""Greatest time that a key takes whose length is not said: PJSIP's 200 ms and its pause."""
+
+KEY_PAUSE = 0.2
+"""Seconds from an order to send a key until it has begun, and ended for good."""
+
 CALLER = "caller"
 """The label of the leg that a trunk dialled in on; `caller-2` … is what takes its place."""
 
@@ -179,7 +185,7 @@ class Leg:
         self.held = False
         self.rang = False
         """Whether an outbound leg got a 180 or 183."""
-        self.audio = LegAudio(engine.players, engine.pump)
+        self.audio = LegAudio(engine.players, engine.pump, engine.pass_through)
         self.wire = Wire(label)
         self.digits = Digits()
         self._engine = engine
@@ -445,6 +451,7 @@ class Leg:
     async def send_dtmf(self, digits: str) -> None:
         """Send digits by RFC 4733. Raises CallEnded."""
         self._alive().dialDtmf(digits)
+        self.audio.mix_for(KEY_SECONDS * len(digits) + KEY_PAUSE)
 
     def press(self, key: str, duration_ms: int) -> None:
         """Send one key by RFC 4733, or by INFO to a peer without it. A held peer gets none."""
@@ -454,6 +461,8 @@ class Leg:
         for by_info in (False, True):
             with suppress(pj.Error):
                 call.sendDtmf(digit_parameters(key, duration_ms, by_info=by_info))
+                if not by_info:
+                    self.audio.mix_for(duration_ms / 1000 + KEY_PAUSE)
                 self._engine.soon()
                 return
 
@@ -553,9 +562,9 @@ class Leg:
             mine, theirs = getattr(self, name), getattr(other, name)
             setattr(self, name, theirs)
             setattr(other, name, mine)
-        for leg, slot in ((self, there), (other, here)):
-            if slot is not None:
-                leg.audio.attach(slot)
+        for leg, place in ((self, there), (other, here)):
+            if place is not None:
+                leg.audio.attach(*place)
         if self.answered and not self._confirmed.done():
             self._confirmed.set_result("")
         if self.audio.slot is not None and not self._audible.done():
@@ -571,15 +580,15 @@ class Leg:
 
         Nobody is here then: this place ends, unless it is kept by its `succession`.
         """
-        slot = self.audio.leave()
+        place = self.audio.leave()
         for name in _OF_THE_DIALOG:
             if name != "label":
                 setattr(other, name, getattr(self, name))
         other.wire.label = other.label
         other.audio.codec = self.audio.codec
         other._confirmed.set_result("")
-        if slot is not None:
-            other.audio.attach(slot)
+        if place is not None:
+            other.audio.attach(*place)
             other._audible.set_result("")
         self.wire = Wire(self.label)
         self.sip_call_id = ""
@@ -612,10 +621,10 @@ class Leg:
         elif kind == EventKind.CALL_STREAM:
             self._quality = _quality(text1, text2)
         elif kind == EventKind.CALL_DTMF:
-            self.digits.pressed(chr(number))
+            self.digits.pressed(chr(number), crosses=bool(text2))
             self.emit(DtmfReceived(self.label, chr(number), extra, text1))
         elif kind == EventKind.CALL_DTMF_END:
-            self.digits.released(chr(number), extra)
+            self.digits.released(chr(number), extra, crosses=bool(text2))
         elif kind == EventKind.RTP_REFUSED_SOURCE:
             self.emit(AudioRefused(self.label, text1))
         else:
@@ -651,7 +660,7 @@ class Leg:
             # No audio, or gone since, by a BYE in the same batch: the slot may be a stranger's now.
             self.audio.detach()
             return
-        self.audio.attach(slot)
+        self.audio.attach(slot, self.pj_id)
         self.audio.codec = codec.partition("/")[0]
         address, _, suite = remote.partition(" ")
         self.emit(MediaStarted(self.label, codec, address, suite))
@@ -733,8 +742,8 @@ async def _come_true(hope: asyncio.Future[str]) -> None:
 
 
 def _quality(codec: str, figures: str) -> MediaQuality:
-    """Of the nine figures of sip/native/call.c."""
-    packets, size, lost, discarded, jitter, tx_packets, tx_size, tx_lost, round_trip = map(
+    """Of the ten figures of sip/native/call.c."""
+    packets, size, lost, discarded, jitter, tx_packets, tx_size, tx_lost, round_trip, passed = map(
         int, figures.split()
     )
     return MediaQuality(
@@ -747,5 +756,6 @@ def _quality(codec: str, figures: str) -> MediaQuality:
         tx_packets=tx_packets,
         tx_bytes=tx_size,
         tx_lost=tx_lost,
+        tx_passed=passed,
         rtt_ms=round(max(0, round_trip) / 1000, 2),
     )

@@ -12,6 +12,7 @@ from contextlib import suppress
 from config.media import Samples
 from sip.audio import Pcm
 from sip.frame_pump import AudioPort, FramePump
+from sip.pass_through import PassThrough
 from sip.pjsip import native
 from sip.players import Player, Players
 from sip.recorder import Recorder
@@ -38,11 +39,14 @@ PLAYOUT_TAIL = 0.06
 class LegAudio:
     """Everything that is heard on one leg, both ways."""
 
-    def __init__(self, players: Players, pump: FramePump) -> None:
+    def __init__(self, players: Players, pump: FramePump, pass_through: PassThrough) -> None:
         self._players = players
         self._pump = pump
+        self._pass_through = pass_through
         self.slot: int | None = None
         """The call's place on the bridge; None: no audio is negotiated."""
+        self.call: int | None = None
+        """PJSIP's id of the call that stands there; None: no call does."""
         self.codec = ""
         """Encoding name of what the peer was heard in last; empty: it never was."""
         self.hears: LegAudio | None = None
@@ -56,28 +60,34 @@ class LegAudio:
         self._hushed = False
         self._ports: list[AudioPort] = []
         self._recorder: Recorder | None = None
+        self._mixed_until = 0.0
+        """On the loop's clock: the bridge is needed so long for what the stream itself sends."""
 
-    def attach(self, slot: int) -> None:
-        """The call's audio stands at this slot from now on."""
-        self.slot = slot
+    def attach(self, slot: int, call: int | None = None) -> None:
+        """The audio of a call, or of a port that is no call, stands at this slot from now on."""
+        self.slot, self.call = slot, call
         for source in (SILENCE_SLOT, *self._source_slots()):
             native.connect(source, slot)
         native.connect(slot, SILENCE_SLOT)
         for sink in self._sink_slots():
             native.connect(slot, sink)
+        self._settle()
 
     def detach(self) -> None:
         """The call has no audio any more; PJSIP has taken its slot off the bridge."""
-        self.slot = None
+        self._mix()
+        self.slot = self.call = None
 
-    def leave(self) -> int | None:
+    def leave(self) -> tuple[int, int | None] | None:
         """Leave the slot to somebody else: nothing of this leg is heard there any more, and nothing
         from there. What is played, joined and connected waits for the next `attach`.
 
         Returns:
-            The slot that was left; None: there was none.
+            What to `attach` there; None: there was nothing.
         """
-        slot, self.slot = self.slot, None
+        self._mix()
+        slot, call = self.slot, self.call
+        self.slot = self.call = None
         if slot is None:
             return None
         with suppress(OSError):  # what stands at the other end is leaving the bridge already
@@ -85,7 +95,7 @@ class LegAudio:
                 native.disconnect(source, slot)
             for sink in self._sink_slots():
                 native.disconnect(slot, sink)
-        return slot
+        return slot, call
 
     async def play(self, audio: Pcm) -> None:
         """Play once, mixed with whatever else is played; cancelling stops it.
@@ -95,6 +105,7 @@ class LegAudio:
         """
         player = self._idle.pop() if self._idle else self._new_player()
         self._playing.add(player)
+        self._settle()
         # A port that nothing hears is never asked for audio, so its end would never come.
         unheard = asyncio.get_running_loop().call_later(audio.seconds + UNHEARD_GRACE, player.stop)
         try:
@@ -109,6 +120,7 @@ class LegAudio:
             if player in self._playing:
                 self._playing.remove(player)
                 self._idle.append(player)
+            self._settle()
 
     def loop(self, audio: Pcm) -> None:
         """Play again and again below everything else, until `stop_loop`."""
@@ -118,18 +130,21 @@ class LegAudio:
         if self._background is None:
             self._background = self._new_player()
         self._background.loop(audio)
+        self._settle()
 
     def stop_loop(self) -> None:
         """End the background sound."""
         self._looping = False
         if self._background is not None:
             self._background.stop()
+        self._settle()
 
     def hush(self) -> None:
         """Silence the background sound, until `unhush`."""
         self._hushed = True
         if self._background is not None:
             self._background.stop()
+        self._settle()
 
     def unhush(self) -> None:
         """Let the background sound, if there is one, be heard again."""
@@ -141,10 +156,11 @@ class LegAudio:
         """Connect a bot both ways. The port leaves the bridge with `close` or with the leg."""
         port = self._pump.open(rate, samples)
         self._ports.append(port)
-        port.on_close = lambda: self._ports.remove(port)
+        port.on_close = lambda: self._forget_port(port)
         self._feed(port.slot)
         if self.slot is not None:
             native.connect(self.slot, port.slot)
+        self._settle()
         return port
 
     def record(self) -> Recorder:
@@ -161,6 +177,7 @@ class LegAudio:
             native.connect(self.slot, recorder.left)
         for source in self._source_slots():
             native.connect(source, recorder.right)
+        self._settle()
 
     def part_from_recorder(self) -> Recorder | None:
         """Give the recorder away. The slot has been left."""
@@ -176,6 +193,7 @@ class LegAudio:
         self.hears, other.heard_by = other, self
         if other.slot is not None:
             self._feed(other.slot)
+        self._settle()
 
     def unhear(self) -> None:
         """Undo `hear`."""
@@ -183,6 +201,7 @@ class LegAudio:
         if other is None:
             return
         other.heard_by = None
+        self._mix()
         if other.slot is not None:
             for sink in self.heard_at():
                 with suppress(OSError):  # one of the two is leaving the bridge already
@@ -199,9 +218,17 @@ class LegAudio:
         if self.heard_by is not None:
             self.heard_by.unhear()
 
+    def mix_for(self, seconds: float) -> None:
+        """Let the stream itself send for so long, behind what it has been given before: keys."""
+        loop = asyncio.get_running_loop()
+        self._mixed_until = max(self._mixed_until, loop.time()) + seconds
+        self._settle()
+        loop.call_at(self._mixed_until, self._settle)
+
     def close(self) -> None:
         """The leg is gone: give everything back."""
         self.part()
+        self._mix()
         for port in list(self._ports):
             port.close()
         if self._recorder is not None:
@@ -210,9 +237,39 @@ class LegAudio:
         self._playing.clear()
         self._idle.clear()
         self._background = None
-        self.slot = None
+        self.slot = self.call = None
         for player in players:
             player.close()
+
+    def _settle(self) -> None:
+        """Let what two parties say to each other pass undecoded, if nobody else takes part."""
+        other = self.hears
+        if (
+            other is not None
+            and other.hears is self
+            and self.call is not None
+            and other.call is not None
+            and self.is_alone
+            and other.is_alone
+        ):
+            self._pass_through.join(self.call, other.call)
+        else:
+            self._mix()
+
+    def _mix(self) -> None:
+        if self.call is not None:
+            self._pass_through.part(self.call)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody listens and speaks to this leg but the one that it is joined with."""
+        return not (
+            self._playing
+            or (self._looping and not self._hushed)
+            or self._ports
+            or self._recorder is not None
+            or asyncio.get_running_loop().time() < self._mixed_until
+        )
 
     def _new_player(self) -> Player:
         player = Player(self._players, PROMPT_RATE)
@@ -237,6 +294,11 @@ class LegAudio:
 
     def _forget_recorder(self) -> None:
         self._recorder = None
+        self._settle()
+
+    def _forget_port(self, port: AudioPort) -> None:
+        self._ports.remove(port)
+        self._settle()
 
     def _source_slots(self) -> list[int]:
         sources = [player.slot for player in self._players_on_bridge()]

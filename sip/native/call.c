@@ -60,6 +60,15 @@ int sh_call_slot(pjsua_call_id id)
     return media ? media->strm.a.conf_slot : -1;
 }
 
+/* Its RTP; NULL: it has no audio. */
+pjmedia_transport *sh_call_transport(pjsua_call_id id)
+{
+    pjsua_call *call = find(id);
+    pjsua_call_media *media = call ? audio_of(call) : NULL;
+
+    return media ? media->tp : NULL;
+}
+
 unsigned sh_call_rx_packets(pjsua_call_id id)
 {
     pjsua_call *call = find(id);
@@ -233,7 +242,8 @@ static void on_call_media_state(pjsua_call_id id)
     sh_event_push(&what);
 }
 
-/* "rx packets, bytes, lost, discarded, jitter us, tx packets, bytes, lost, round trip us" */
+/* "rx packets, bytes, lost, discarded, jitter us, tx packets, bytes, lost, round trip us, tx packets that
+ * were passed on" */
 static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsigned index)
 {
     char figures[160], codec[48];
@@ -243,17 +253,20 @@ static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsign
     pjsua_call *call = find(id);
     pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
     const pjmedia_rtcp_stat *rtcp = &stat.rtcp;
+    uint64_t passed, skipped;
 
     (void)stream;
     if (!dlg || pjsua_call_get_stream_stat(id, index, &stat) != PJ_SUCCESS ||
         pjsua_call_get_stream_info(id, index, &info) != PJ_SUCCESS)
         return;
     codec_str = codec_name(codec, sizeof codec, &info.info.aud.fmt);
+    sh_relay_figures(call->media[index].tp, &passed, &skipped);
     figures_str.ptr = figures;
-    figures_str.slen = snprintf(figures, sizeof figures, "%u %u %u %u %d %u %u %u %d",
+    figures_str.slen = snprintf(figures, sizeof figures, "%u %u %u %u %d %u %u %u %d %llu",
                                 rtcp->rx.pkt, rtcp->rx.bytes, rtcp->rx.loss, rtcp->rx.discard,
-                                rtcp->rx.jitter.mean, rtcp->tx.pkt, rtcp->tx.bytes, rtcp->tx.loss,
-                                rtcp->rtt.mean);
+                                rtcp->rx.jitter.mean, rtcp->tx.pkt, rtcp->tx.bytes,
+                                rtcp->tx.loss > skipped ? rtcp->tx.loss - (unsigned)skipped : 0,
+                                rtcp->rtt.mean, (unsigned long long)passed);
     sh_event_push(&(struct sh_event){.kind = SH_CALL_STREAM, .call_id = &dlg->call_id->id,
                                      .text1 = &codec_str, .text2 = &figures_str});
 }
@@ -262,15 +275,17 @@ static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsign
  * when it begins and when it has ended; what comes between only prolongs it. */
 static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
 {
-    static const pj_str_t rtp = {"rtp", 3}, info = {"info", 4};
+    static const pj_str_t rtp = {"rtp", 3}, info = {"info", 4}, passed = {"passed", 6};
     pjsua_call *call = find(id);
     pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
     bool known = digit->duration != PJSUA_UNKNOWN_DTMF_DURATION;
     bool by_info = digit->method == PJSUA_DTMF_METHOD_SIP_INFO;
+    bool passes = !by_info && sh_relay_key_passes(sh_call_transport(id));
     bool over = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END);
     struct sh_event what = {.number = (int)digit->digit,
                             .extra = known && over ? (int)digit->duration : 0,
-                            .text1 = by_info ? &info : &rtp};
+                            .text1 = by_info ? &info : &rtp,
+                            .text2 = passes ? &passed : NULL};
 
     if (!dlg)
         return;

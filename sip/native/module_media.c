@@ -1,5 +1,6 @@
 /* The Python side of audio: bridge, clock, frame pump, recorders, players. */
 #include "arguments.h"
+#include "rtp_numbers.h"
 
 /* Do something to the port with this id. */
 static PyObject *with_port(PyObject *id, pj_status_t (*work)(unsigned), const char *doing)
@@ -27,6 +28,70 @@ static PyObject *disconnect_slots(PyObject *self, PyObject *args)
     if (!PyArg_ParseTuple(args, "ii", &from, &to))
         return NULL;
     return sh_none_or_raise(pjsua_conf_disconnect(from, to), "disconnecting audio");
+}
+
+static PyObject *relay_join(PyObject *self, PyObject *args)
+{
+    int one, other;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ii", &one, &other))
+        return NULL;
+    return PyBool_FromLong(sh_relay_join(one, other));
+}
+
+static PyObject *relay_part(PyObject *self, PyObject *call)
+{
+    int value;
+
+    (void)self;
+    if (!sh_as_int(call, &value))
+        return NULL;
+    sh_relay_part(value);
+    Py_RETURN_NONE;
+}
+
+/* What relay.c does with each packet, for tests. */
+static PyObject *renumber(PyObject *self, PyObject *args)
+{
+    struct sh_renumbering way;
+    struct sh_rtp_numbers sent = {0};
+    unsigned clock_rate, span, sequence;
+    unsigned long long sent_ms, end_ms;
+    PyObject *packets, *list;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "(II)(IIIK)O!K", &clock_rate, &span, &sent.ssrc, &sequence,
+                          &sent.timestamp, &sent_ms, &PyList_Type, &packets, &end_ms))
+        return NULL;
+    if (!clock_rate || !span)
+        return PyErr_Format(PyExc_ValueError, "no clock");
+    sent.sequence = (uint16_t)sequence;
+    sh_renumbering_begin(&way, clock_rate, span, &sent, sent_ms);
+    list = PyList_New(0);
+    for (Py_ssize_t i = 0; list && i < PyList_GET_SIZE(packets); i++) {
+        struct sh_rtp_numbers packet;
+        unsigned long long at_ms;
+        PyObject *made = NULL;
+        int marker;
+
+        if (PyArg_ParseTuple(PyList_GET_ITEM(packets, i), "IIIpK", &packet.ssrc, &sequence,
+                             &packet.timestamp, &marker, &at_ms)) {
+            packet.sequence = (uint16_t)sequence;
+            packet.marker = marker;
+            made = sh_renumber(&way, &packet, at_ms)
+                       ? Py_BuildValue("IIIN", packet.ssrc, (unsigned)packet.sequence,
+                                       packet.timestamp, PyBool_FromLong(packet.marker))
+                       : Py_NewRef(Py_None);
+        }
+        if (!made || PyList_Append(list, made) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(made);
+    }
+    if (!list)
+        return NULL;
+    sent = sh_renumbering_end(&way, end_ms);
+    return Py_BuildValue("NIK", list, sent.timestamp, (unsigned long long)way.skipped);
 }
 
 static PyObject *clock_start(PyObject *self, PyObject *unused)
@@ -283,6 +348,12 @@ static PyObject *player_finished(PyObject *self, PyObject *unused)
 PyMethodDef sh_methods_media[] = {
     {"connect", connect_slots, METH_VARARGS, "(from slot, to slot)"},
     {"disconnect", disconnect_slots, METH_VARARGS, "(from slot, to slot)"},
+    {"relay_join", relay_join, METH_VARARGS,
+     "(call, call) -> whether audio is passed on between them, undecoded"},
+    {"relay_part", relay_part, METH_O, "(call): the bridge mixes its audio again"},
+    {"renumber", renumber, METH_VARARGS,
+     "((clock rate, span of a packet), (SSRC, sequence, timestamp sent last, when), packets, end) -> "
+     "(packets, timestamp sent last at the end, places left empty)"},
     {"clock_start", clock_start, METH_NOARGS, "Start the media clock; its eventfd."},
     {"clock_stop", clock_stop, METH_NOARGS, "Stop the media clock; before libDestroy."},
     {"clock_counters", clock_counters, METH_NOARGS, "(ticks, late ticks, busy nanoseconds)"},

@@ -18,6 +18,8 @@
  *   capabilities.c  what Allow and Supported say to which trunk
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
+ *   relay.c       audio passed on between two joined legs without being decoded
+ *   rtp_numbers.c  how its packets are numbered
  *   rtp_ports.c   which RTP port the next call gets
  *   call.c        what happens to a call: state, audio, statistics
  *   codecs.c      what a trunk's SDP shows, and its packet time and jitter buffer
@@ -60,14 +62,15 @@ enum sh_event_kind {
     SH_NOTIFY = 3,           /* number = REFER's id, text2 = message */
     SH_CALL_STATE = 4,       /* number = pjsip_inv_state, extra = status code, text1 = reason */
     SH_CALL_MEDIA = 5,       /* number = slot or -1, extra = held, text1 = codec, text2 = "remote suite" */
-    SH_CALL_STREAM = 6,      /* text1 = codec, text2 = nine figures: see call.c */
-    SH_CALL_DTMF = 7,        /* number = digit, extra = ms or 0, text1 = "rtp" or "info" */
+    SH_CALL_STREAM = 6,      /* text1 = codec, text2 = ten figures: see call.c */
+    SH_CALL_DTMF = 7,        /* number = digit, extra = ms or 0, text1 = "rtp" or "info",
+                              * text2 = "passed" if it goes to the other party by itself */
     SH_RTP_REFUSED_SOURCE = 8, /* text1 = "10.0.0.9:4000" */
     SH_RESOLVE = 9,          /* number = what `resolved` is told, text1 = host */
     SH_TLS_REFUSED = 10,     /* text1 = host, text2 = why */
     SH_REFER_RECEIVED = 11,  /* number = referral, text2 = message */
     SH_NOTIFY_FINAL = 12,    /* number = referral, extra = status code, text1 = reason */
-    SH_CALL_DTMF_END = 13,   /* number = digit, extra = ms or 0 */
+    SH_CALL_DTMF_END = 13,   /* number = digit, extra = ms or 0, text2 likewise */
     SH_SUBSCRIBE_RECEIVED = 14, /* number = referral, extra = Expires in s; -1: none */
     SH_PING_ANSWERED = 15,   /* number = what `ping` was given, extra = status code; 0: none, text1 = reason */
 };
@@ -198,6 +201,12 @@ pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
 PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
 
+/* relay.c */
+bool sh_relay_join(pjsua_call_id one, pjsua_call_id other);
+void sh_relay_part(pjsua_call_id call);
+bool sh_relay_key_passes(pjmedia_transport *transport);
+void sh_relay_figures(pjmedia_transport *transport, uint64_t *passed, uint64_t *skipped);
+
 /* codecs.c */
 #define SH_MAX_CODECS 8
 #define SH_CODEC_NAME 16
@@ -245,6 +254,7 @@ pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
 bool sh_call_id_is_taken(const pj_str_t *call_id);
 int sh_call_slot(pjsua_call_id call);
+pjmedia_transport *sh_call_transport(pjsua_call_id call);
 pjsua_acc_id sh_call_account(const pjsip_dialog *dlg);
 unsigned sh_call_rx_packets(pjsua_call_id call);
 

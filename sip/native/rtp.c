@@ -17,28 +17,11 @@
  * and the ioqueue's key, which is this lock again. Streams are called with it released, so that their
  * locks never stand below it.
  */
-#include "native.h"
-#include "rtp_source.h"
+#include "leg_rtp.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct leg_rtp {
-    pjmedia_transport base;
-    pjmedia_transport *below;
-    pj_pool_t *pool;
-    pj_str_t call_id;
-    pjsua_acc_id account;
-    unsigned port;
-    bool told; /* a stranger was reported */
-    struct sh_rtp_source source;
-    _Atomic uint64_t heard_ms; /* the last packet taken, or the start of the stream; 0: no stream */
-    void *stream;
-    void (*rtp_cb)(pjmedia_tp_cb_param *param);
-    void (*rtcp_cb)(void *stream, void *packet, pj_ssize_t size);
-    struct leg_rtp *next, **self; /* list of legs, under legs_mutex */
-};
 
 static pthread_mutex_t legs_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct leg_rtp *legs;
@@ -50,7 +33,7 @@ static unsigned network_count;
 
 static _Atomic uint64_t strangers, moved;
 
-static uint64_t now_ms(void)
+uint64_t sh_rtp_now_ms(void)
 {
     return (uint64_t)(sh_now() * 1000);
 }
@@ -94,7 +77,7 @@ static void refuse(struct leg_rtp *leg, const pj_sockaddr *from)
 static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
 {
     struct sh_address from = address_of(param->src_addr);
-    uint64_t now = now_ms();
+    uint64_t now = sh_rtp_now_ms();
     bool known = sh_address_same(from, leg->source.taken); /* nearly always: no list is searched */
 
     switch (sh_rtp_source_judge(&leg->source, from, !known && of_trunk(leg->account, from.host),
@@ -118,6 +101,7 @@ static void on_rtp(pjmedia_tp_cb_param *param)
 {
     struct leg_rtp *leg = param->user_data;
     pjmedia_tp_cb_param up = *param;
+    struct sh_passing passing = {0};
     void (*deliver)(pjmedia_tp_cb_param *);
     bool taken = true;
 
@@ -126,13 +110,19 @@ static void on_rtp(pjmedia_tp_cb_param *param)
     pj_grp_lock_acquire(leg->base.grp_lock);
     deliver = leg->rtp_cb;
     up.user_data = leg->stream;
-    if (deliver && param->size >= (pj_ssize_t)sizeof(pjmedia_rtp_hdr))
+    if (deliver && param->size >= (pj_ssize_t)sizeof(pjmedia_rtp_hdr)) {
         taken = judge(leg, param);
+        if (taken)
+            passing = sh_relay_judge(leg, param->pkt, param->size);
+    }
     pj_grp_lock_release(leg->base.grp_lock);
     if (!deliver || !taken)
         return;
     up.src_addr = NULL; /* whose packet it is has been decided: the stream need not guess */
-    deliver(&up);
+    if (passing.partner)
+        sh_relay_pass(leg, &passing, &up, deliver);
+    else
+        deliver(&up);
 }
 
 /* RTCP has a port of its own, so its host has to do. */
@@ -177,20 +167,31 @@ static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attac
 {
     struct leg_rtp *leg = of(transport);
     pjmedia_transport_attach_param below = *param;
+    pjmedia_stream_info info;
     pj_status_t status;
 
     below.user_data = leg;
     below.rtp_cb = NULL;
     below.rtp_cb2 = on_rtp;
     below.rtcp_cb = on_rtcp;
+    if (pjmedia_stream_get_info(param->user_data, &info) != PJ_SUCCESS)
+        return PJ_EINVAL;
     pj_grp_lock_acquire(leg->base.grp_lock);
     sh_rtp_source_announce(&leg->source, address_of(&param->rem_addr));
     leg->told = false;
     leg->stream = param->user_data;
     leg->rtp_cb = param->rtp_cb2;
     leg->rtcp_cb = param->rtcp_cb;
+    leg->sent_ms = 0;
+    leg->marks = leg->event_known = false;
+    leg->audio_in = (uint8_t)info.rx_pt;
+    leg->audio_out = (uint8_t)info.tx_pt;
+    leg->event_in = info.rx_event_pt;
+    leg->event_out = info.tx_event_pt;
+    leg->heard_size = 0;
+    leg->passed = leg->skipped = 0;
     pj_grp_lock_release(leg->base.grp_lock);
-    atomic_store(&leg->heard_ms, now_ms());
+    atomic_store(&leg->heard_ms, sh_rtp_now_ms());
     status = pjmedia_transport_attach2(leg->below, &below);
     if (status != PJ_SUCCESS)
         atomic_store(&leg->heard_ms, 0);
@@ -202,6 +203,7 @@ static void detach(pjmedia_transport *transport, void *stream)
     struct leg_rtp *leg = of(transport);
 
     (void)stream;
+    sh_relay_leave(leg);
     pj_grp_lock_acquire(leg->base.grp_lock);
     leg->stream = NULL;
     leg->rtp_cb = NULL;
@@ -222,8 +224,13 @@ static pj_status_t send_rtp(pjmedia_transport *transport, const void *packet, pj
     pj_status_t status = PJ_SUCCESS;
 
     pj_grp_lock_acquire(leg->base.grp_lock);
-    if (leg->stream)
+    if (leg->stream && !leg->partner) {
+        if (leg->marks) /* what is heard from now on is another source's: a new talkspurt */
+            ((pjmedia_rtp_hdr *)packet)->m = 1;
+        leg->marks = false;
+        leg->sent_ms = sh_rtp_now_ms();
         status = pjmedia_transport_send_rtp(leg->below, packet, size);
+    }
     pj_grp_lock_release(leg->base.grp_lock);
     return status;
 }
@@ -319,6 +326,11 @@ static pjmedia_transport_op operations = {
     .attach2 = attach2,
 };
 
+bool sh_rtp_is_leg(const pjmedia_transport *transport)
+{
+    return transport && transport->op == &operations;
+}
+
 /* PJSIP's callback for each new leg: what is given back takes the place of `below`. */
 static pjmedia_transport *wrap(pjsua_call_id call, unsigned index, pjmedia_transport *below,
                                unsigned flags)
@@ -331,6 +343,7 @@ static pjmedia_transport *wrap(pjsua_call_id call, unsigned index, pjmedia_trans
     (void)index, (void)flags;
     leg->pool = pool;
     leg->below = below;
+    leg->slot = -1;
     leg->account = pjsua_var.calls[call].acc_id;
     pj_strdup(pool, &leg->call_id, call_id);
     pjmedia_transport_info_init(&info);
@@ -377,7 +390,7 @@ pj_status_t sh_rtp_replace(const struct sh_source *list, unsigned count)
 PyObject *sh_rtp_silent(unsigned limit_ms)
 {
     PyObject *list = PyList_New(0);
-    uint64_t now = now_ms();
+    uint64_t now = sh_rtp_now_ms();
 
     pthread_mutex_lock(&legs_mutex);
     for (struct leg_rtp *leg = legs; list && leg; leg = leg->next) {

@@ -23,9 +23,9 @@ SPRAYED = 8
 """Packets in one burst; stock PJSIP follows any source after ten."""
 
 
-def offer(port: int, host: str = "[media_ip]") -> str:
+def offer(port: int, host: str = "[media_ip]", sdp: str = SDP) -> str:
     """SDP that asks for audio at this port."""
-    return SDP.replace("[media_port]", str(port)).replace("[media_ip]", host)
+    return sdp.replace("[media_port]", str(port)).replace("[media_ip]", host)
 
 
 async def spoken_to(phone: RtpSocket) -> tuple[str, int]:

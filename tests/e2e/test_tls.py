@@ -18,7 +18,8 @@ from sip.events import Event, LegEnded, MediaStarted, SipMessage
 from sip.leg import Leg
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome, classify
-from sip.softphone.commands import Dial, HangUp, Policy
+from sip.pjsip import native
+from sip.softphone.commands import Dial, HangUp, Policy, Tone
 from sip.softphone.driver import Softphone
 from tests.peers import network
 from tests.peers.authority import Authority, Certificate
@@ -129,6 +130,15 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 async def failure(leg: Leg) -> LegEnded:
     async with asyncio.timeout(LIMIT):
         return await leg.wait_ended()
+
+
+async def passing(leg: Leg) -> None:
+    """Wait until the audio of two joined legs passes undecoded."""
+
+    def passes() -> bool:
+        return leg.partner is not None and native.relay_join(leg.pj_id, leg.partner.pj_id)
+
+    await network.until(passes, "audio passes", LIMIT)
 
 
 def media(events: list[Event]) -> MediaStarted:
@@ -303,10 +313,15 @@ class TestSrtp:
         await agent.expect("heard", "in-1", sound="440 Hz", within=LIMIT)
         encrypted = [bool(event.srtp) for event in seen if isinstance(event, MediaStarted)]
         assert sorted(encrypted) == [False, True]
+        await passing(caller)
+        await agent.send(Tone(call="in-1", hertz=660))
+        await phone.send(Tone(call="a", hertz=550))
+        await phone.expect("heard", "a", sound="660 Hz", within=LIMIT)
+        await agent.expect("heard", "in-1", sound="550 Hz", within=LIMIT)
         await agent.send(HangUp(call="in-1"))
         assert (await talk).outcome is Outcome.CONNECTED
         caller.release()
-        await caller.wait_ended()
+        assert (await caller.wait_ended()).media.tx_passed > 0
 
     async def test_a_caller_without_srtp_gets_488_where_it_is_required(self, start: Start) -> None:
         line = await start(trunk={"srtp": {"use": "required"}})

@@ -75,6 +75,10 @@ class RtpSocket:
         head = _HEADER.pack(0x80, payload_type, self._sequence & 0xFFFF, timestamp, self._ssrc)
         self.send_raw(head + payload, to)
 
+    def skip(self, samples: int) -> None:
+        """Time passes in which nothing is sent."""
+        self._timestamp += samples
+
     def send_raw(self, packet: bytes, to: tuple[str, int]) -> None:
         """Anything at all."""
         with suppress(BlockingIOError):

@@ -243,7 +243,7 @@ def test_audio_at_another_rate_than_the_player_is_refused(engine: Engine) -> Non
 async def test_two_sounds_on_one_leg_are_mixed(engine: Engine) -> None:
     listener = engine.pump.open(8000)
     ear = Ear(listener)
-    leg = LegAudio(engine.players, engine.pump)
+    leg = LegAudio(engine.players, engine.pump, engine.pass_through)
     leg.attach(listener.slot)
     low, high = b"\x64\x00" * 8000, b"\xe8\x03" * 8000
     async with asyncio.timeout(LIMIT):

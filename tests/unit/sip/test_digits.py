@@ -35,6 +35,19 @@ def test_what_was_pressed_before_the_join_stays_there() -> None:
     assert sent == [("2", 100)]
 
 
+def test_a_key_that_crosses_by_itself_is_not_sent_once_more() -> None:
+    """RFC 4733 section 2.5.2.1: its packets are passed on, its loss does not press another."""
+    sent: list[tuple[str, int]] = []
+    digits = Digits()
+    digits.relay_to(lambda key, ms: sent.append((key, ms)))
+    digits.pressed("1", crosses=True)
+    digits.released("1", 100, crosses=True)
+    digits.pressed("2", crosses=True)
+    digits.pressed("3")
+    digits.released("3", 100)
+    assert sent == [("3", 100)]
+
+
 def test_nobody_to_tell_is_no_error() -> None:
     digits = Digits()
     digits.pressed("1")

@@ -1,0 +1,61 @@
+/* The RTP of a leg, shared by rtp.c and relay.c. */
+#ifndef SWITCHHOOK_LEG_RTP_H
+#define SWITCHHOOK_LEG_RTP_H
+
+#include "native.h"
+#include "rtp_numbers.h"
+#include "rtp_source.h"
+
+struct leg_rtp {
+    pjmedia_transport base;
+    pjmedia_transport *below;
+    pj_pool_t *pool;
+    pj_str_t call_id;
+    pjsua_acc_id account;
+    unsigned port;
+    int slot; /* on the bridge; -1: none. The loop's alone */
+    _Atomic uint64_t heard_ms; /* the last packet taken, or the start of the stream; 0: no stream */
+    struct leg_rtp *next, **self; /* list of legs, under legs_mutex */
+
+    /* Under the group lock. */
+    bool told; /* a stranger was reported */
+    struct sh_rtp_source source;
+    pjmedia_stream *stream;
+    void (*rtp_cb)(pjmedia_tp_cb_param *param);
+    void (*rtcp_cb)(void *stream, void *packet, pj_ssize_t size);
+    uint64_t sent_ms; /* the last packet of the stream itself */
+    bool marks;       /* its next one begins anew */
+
+    /* Passing on, relay.c; under the group lock. */
+    struct leg_rtp *partner; /* whose peer's packets leave here, and ours by it */
+    uint8_t audio_in, audio_out; /* payload types: what comes from the peer, what it is sent */
+    int event_in, event_out;     /* of telephone-event; none where not positive */
+    pj_ssize_t heard_size;       /* bytes of audio in the peer's last packet; 0: none has come */
+    bool event_goes_on;          /* the partner's peer takes them too */
+    struct sh_renumbering way;   /* of what leaves here */
+    uint64_t reported_ms;        /* the last RTCP of ours while packets are passed on */
+    uint64_t passed;             /* packets that left here undecoded */
+    uint64_t skipped;            /* places left empty among them, while passing on was on before */
+    bool event_known, event_passes;
+    uint32_t event_timestamp; /* of the key that is or was pressed last */
+};
+
+/* What is to be done with a packet that counts. */
+struct sh_passing {
+    struct leg_rtp *partner; /* NULL: the stream alone gets it. Holds a reference to its group lock */
+    uint8_t audio;
+    bool key; /* it is of a key that passes */
+};
+
+uint64_t sh_rtp_now_ms(void);
+bool sh_rtp_is_leg(const pjmedia_transport *transport);
+
+/* relay.c, on the media clock's thread: the first under the leg's group lock, the second without any. */
+struct sh_passing sh_relay_judge(struct leg_rtp *leg, const pjmedia_rtp_hdr *header, pj_ssize_t size);
+void sh_relay_pass(struct leg_rtp *leg, const struct sh_passing *passing, pjmedia_tp_cb_param *packet,
+                   void (*deliver)(pjmedia_tp_cb_param *));
+
+/* relay.c, on the loop: the leg's stream goes, and its place on the bridge with it. */
+void sh_relay_leave(struct leg_rtp *leg);
+
+#endif
