@@ -174,8 +174,8 @@ class ByPeer:
         name, target = destination, _not_dialled(destination)
         if second is not None:
             name, target = self._known_as(second)
-            if not (verdict := reachable(target, leg.caller.info.trunk)).allowed:
-                raise DestinationBlocked(f"{name} {verdict.reason}")
+            self._may_meet(leg.partner, second.partner)
+            self._may_meet(second.partner, leg.partner)
         order = self._to_be_made(leg, name, target, Method.ATTENDED)
 
         def meet() -> None:
@@ -189,16 +189,35 @@ class ByPeer:
         other = "" if second is None else second.caller.id
         referral.join(order, target.destination, other, meet)
 
+    def _may_meet(self, caller: Leg | None, party: Leg | None) -> None:
+        """Return unless one has called, and the other is a target that is not for its calls.
+
+        Raises:
+            DestinationBlocked: so it is.
+        """
+        if caller is None or party is None or caller.direction is Direction.SENT:
+            return
+        if (found := self._dialled(party)) is not None:
+            name, target = found
+            if not (verdict := reachable(target, caller.trunk)).allowed:
+                raise DestinationBlocked(f"{name} {verdict.reason}")
+
+    def _dialled(self, leg: Leg) -> tuple[str, Target] | None:
+        """The target that a leg was dialled for; None: none that has a name."""
+        for name, target in self._settings.targets.items():
+            if leg.info.destination and target.destination == leg.info.destination:
+                return name, target
+        return None
+
     def _known_as(self, second: Leg) -> tuple[str, Target]:
         """What a second call of the referrer's leads to: the target that was dialled for it, who
         called it, or the number that was called."""
         if second.partner is None:
             info = second.caller.info
             return info.number, _not_dialled(info.to_uri)
+        if (found := self._dialled(second.partner)) is not None:
+            return found
         info = second.partner.info
-        for name, target in self._settings.targets.items():
-            if info.destination and target.destination == info.destination:
-                return name, target
         if info.direction is Direction.SENT:
             return info.destination, _not_dialled(info.to_uri)
         return info.caller, _not_dialled(info.from_uri)

@@ -306,6 +306,32 @@ class TestWhatIsNotJoined:
             pass
         await api.record()
 
+    @pytest.mark.parametrize(
+        ("call", "other", "number"), [("in-1", "b", "670"), ("b", "in-1", "673")]
+    )
+    async def test_a_target_that_is_not_for_such_callers(
+        self,
+        call: str,
+        other: str,
+        world: World,
+        caller: Softphone,
+        agent: Softphone,
+        colleague: Softphone,
+        api: Api,
+        tmp_path: Path,
+    ) -> None:
+        """`from_trunks`, whichever call is referred to the other."""
+        await asks(agent, "673", world, tmp_path)
+        await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+        await agent.send(commands.Join(call=call, other=other))
+        await agent.send(commands.HangUp(call="b"))
+        await colleague.expect("disconnected", by="peer")
+        await caller.send(commands.HangUp(call="a"))
+        found = await records(api, "670", "673")
+        (refused,) = [each for record in found for each in named(record, "refer.received")]
+        assert (refused["code"], refused["reason"]) == (603, "Destination Not Allowed")
+        assert "joined" not in {record["end"] for record in found}
+
     async def test_a_call_with_nobody_at_its_other_end(
         self, world: World, agent: Softphone, caller: Softphone, api: Api, tmp_path: Path
     ) -> None:

@@ -40,6 +40,12 @@ FLOWS: tuple[dict[str, Any], ...] = (
         },
     },
     {
+        # One who is there for the PBX alone.
+        "flow": "inside",
+        "start": "to_inside",
+        "nodes": {"to_inside": transfer_node(target="inside", timeout=5)},
+    },
+    {
         "flow": "held",
         "start": "hello",
         "nodes": {"hello": {"type": "play", "prompt": prompt("welcome"), "next": "hello"}},
@@ -60,6 +66,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
                         {"number": "670", "flow": "referred"},
                         {"number": "671", "flow": "held"},
                         {"number": "672", "flow": "consulted"},
+                        {"number": "673", "flow": "inside"},
                         {"number": "100", "flow": "conversation"},
                     ],
                 },
@@ -69,7 +76,14 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
                     "routes": [{"number": "671", "flow": "held"}],
                 },
             },
-            "targets": {"colleague": {"kind": "external", "destination": COLLEAGUE_URI}},
+            "targets": {
+                "colleague": {"kind": "external", "destination": COLLEAGUE_URI},
+                "inside": {
+                    "kind": "internal",
+                    "destination": COLLEAGUE_URI.replace("colleague@", "inside@"),
+                    "from_trunks": ["pbx"],
+                },
+            },
         },
         flows=FLOWS,
         numbers={"670": "referred", "671": "held"},
