@@ -45,6 +45,7 @@ from sip.events import (
     LegReplaced,
     LegStarted,
     MediaQuality,
+    SipMessage,
     TransferEnded,
 )
 from sip.outcome import Handover
@@ -222,6 +223,8 @@ class CallSession:
 
     def _observe(self, event: Event) -> None:
         self.timeline.record(event)
+        if isinstance(event, SipMessage):
+            return  # every second event is one, and no other case
         match event:
             case LegAnswered(leg=self.leg.label):
                 self.state = CallState.ANSWERED
@@ -278,7 +281,10 @@ class CallSession:
         return self._interpreter.consent if self._interpreter else Consent.UNKNOWN
 
     def _recordings_made(self) -> tuple[Recording, ...]:
-        return tuple(replace(each, consent=self._consent) for each in self._recordings.finished)
+        if not self._recordings.finished:
+            return ()
+        consent = self._consent
+        return tuple(replace(each, consent=consent) for each in self._recordings.finished)
 
     def _finish(self, result: FlowResult) -> None:
         info = self.leg.info

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from pydantic_core import to_jsonable_python
 
@@ -19,8 +19,7 @@ LAST_EVENTS = 200
 its beginning and its end; at 8 KB a message (the gate's limit) that is 8 MB at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallEvent:
+class CallEvent(NamedTuple):
     """An event with its place in a call."""
 
     call_id: str
@@ -69,7 +68,8 @@ class Timeline:
         self._start = monotonic()
         self._first: list[CallEvent] = []
         self._last: deque[CallEvent] = deque(maxlen=LAST_EVENTS)
-        self._seen = 0
+        self.dropped = 0
+        """How many events from the middle of the call were not kept."""
 
     def stamp(self, event: Event) -> CallEvent:
         """Give an event its place in the call, without keeping it."""
@@ -79,10 +79,10 @@ class Timeline:
     def record(self, event: Event) -> None:
         """Stamp an event, keep it, and publish it."""
         stamped = self.stamp(event)
-        self._seen += 1
         if len(self._first) < FIRST_EVENTS:
             self._first.append(stamped)
         else:
+            self.dropped += len(self._last) == LAST_EVENTS
             self._last.append(stamped)
         self._publish(stamped)
 
@@ -90,11 +90,6 @@ class Timeline:
     def events(self) -> list[CallEvent]:
         """What was kept, in order."""
         return [*self._first, *self._last]
-
-    @property
-    def dropped(self) -> int:
-        """How many events from the middle of the call were not kept."""
-        return self._seen - len(self._first) - len(self._last)
 
     def now(self) -> float:
         """POSIX seconds on the call's own clock."""

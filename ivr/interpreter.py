@@ -57,7 +57,7 @@ from ivr.ports import (
 from ivr.prompts.errors import PromptError
 from ivr.result import EndReason, FlowResult
 from ivr.resumption import Resumption, Resumptions
-from ivr.tasks import cut, finished, stop
+from ivr.tasks import cut, done, finished, stop
 from ivr.transfer_request import Directory, TransferRequest
 from sip.events import (
     DtmfReceived,
@@ -65,6 +65,7 @@ from sip.events import (
     LegEnded,
     LegStarted,
     LegWent,
+    SipMessage,
     TransferEnded,
     TransferJoined,
 )
@@ -202,7 +203,7 @@ class Interpreter:
         self._work = work = asyncio.create_task(self._enter(node))
         run.emit(NodeEntered(place.flow, place.node, node.type))
         try:
-            await asyncio.wait({work})
+            await done(work)
         except asyncio.CancelledError:
             self._stopped = True
             await stop(work)
@@ -291,6 +292,8 @@ class Interpreter:
 
     def _observe(self, event: Event) -> None:
         """What happens on the caller's leg while a node waits for something else."""
+        if isinstance(event, SipMessage):
+            return  # every second event is one, and no flow's business
         progress = self._run.reaching.happened(event)
         if progress is not None:
             self._run.bot.tell(progress)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -44,11 +45,11 @@ from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome
 from sip.pings import HopState, Pings
 from sip.pj_account import NO_CALL, PjAccount, account_configuration, hop_uris, routes, tls_peers
-from sip.pj_call import PjCall, add_headers, call_parameters
+from sip.pj_call import PjCall, add_headers
 from sip.pjsip import NativeEvent, native, pj
 from sip.registrations import Registrations, RegistrationState
 from sip.transfer.attended import hand_over
-from sip.transfer.by_peer import ByPeer
+from sip.transfer.by_peer import BY_PEER, ByPeer
 from sip.transfer.bye import by_bye
 from sip.transfer.evidence import Evidence
 from sip.transfer.invite import by_invite
@@ -123,7 +124,8 @@ class SipAgent:
         self._pings = Pings(settings.trunks, self._hops, self._ping)
         self._gate = Gate(settings)
         self._limits = DialLimits(settings)
-        self._next_beside: dict[tuple[str, str], int] = {}
+        self._next_beside: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """How many legs were named beside a caller's, by its id and their role."""
         self._audio_watch = AudioWatch(settings.sip.rtp.timeout, self._by_call_id)
         self._by_peer = ByPeer(settings, self, self._by_call_id)
 
@@ -358,16 +360,15 @@ class SipAgent:
         return leg
 
     def _saw(self, event: NativeEvent) -> None:
-        if self._by_peer.saw(event):
-            return
-        if (leg := self._by_call_id.get(event[2])) is not None:
+        if event[0] in BY_PEER:
+            self._by_peer.saw(event)
+        elif (leg := self._by_call_id.get(event[2])) is not None:
             leg.saw(event)
 
     def _ended(self, leg: Leg) -> None:
         self._legs.pop(leg.id, None)
         self._note_hop(leg)
-        for key in [key for key in self._next_beside if key[0] == leg.id]:
-            del self._next_beside[key]
+        self._next_beside.pop(leg.id, None)
         self.forget_dialog(leg.sip_call_id)
 
     def _note_hop(self, leg: Leg) -> None:
@@ -574,7 +575,7 @@ class SipAgent:
             native.route_use_hop(account.getId(), hop)
         self._limits.check(target, self._legs.values(), asyncio.get_running_loop().time())
         from_user = (trunk.caller_id or trunk.numbers.from_e164(caller)) if trunk else caller
-        parameters = call_parameters()
+        parameters = pj.CallOpParam()
         add_headers(parameters.txOption, headers.items())
         if from_user and not (trunk and trunk.registration):
             anonymous = from_user == ANONYMOUS
@@ -640,9 +641,9 @@ class SipAgent:
         """Id and label of a leg that no trunk's call begins with."""
         if beside is None:
             return secrets.token_hex(8), OUTBOUND
-        key = beside.id, role
-        first = 2 if role == CALLER else 1
-        number = self._next_beside[key] = self._next_beside.get(key, first - 1) + 1
+        named = self._next_beside[beside.id]
+        named[role] += 1
+        number = named[role] + (role == CALLER)  # the caller's own leg is the first
         return f"{beside.id}/{role}-{number}", f"{role}-{number}"
 
 

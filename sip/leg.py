@@ -47,7 +47,7 @@ from sip.leg_audio import LegAudio
 from sip.offer import Offer
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
-from sip.pj_call import PjCall, call_parameters, digit_parameters
+from sip.pj_call import PjCall, digit_parameters
 from sip.pjsip import EventKind, NativeEvent, native, pj
 from sip.recorder import Recorder
 from sip.wire import Wire
@@ -77,6 +77,9 @@ CALLER = "caller"
 
 AGENT = "agent"
 """What the labels of legs begin with that are dialled for a caller."""
+
+
+MESSAGES = frozenset({EventKind.MESSAGE_RECEIVED, EventKind.MESSAGE_SENT})
 
 
 class InviteState(IntEnum):
@@ -196,7 +199,7 @@ class Leg:
         """Looks for somebody to take this place, which is kept meanwhile even where its dialog
         ends. It comes to `take_over` or `give_up`; `release` cancels it."""
         self._started = time.monotonic()
-        self._listeners: list[Callable[[Event], None]] = []
+        self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._history: deque[Event] = deque(maxlen=MAX_HISTORY)
         self._quality = MediaQuality()
         # Nothing is left to be answered: we have, or we called.
@@ -223,17 +226,17 @@ class Leg:
         """Replay what happened so far into `listener`, then call it for each event, on the loop."""
         for event in list(self._history):
             listener(event)
-        self._listeners.append(listener)
+        self._listeners += (listener,)
 
     def unwatch(self) -> None:
         """The call is over, and nobody watches this leg any more. Its listeners know the call, and
         the call this leg: together they would wait for the garbage collector."""
-        self._listeners.clear()
+        self._listeners = ()
 
     @contextmanager
     def listening(self, listener: Callable[[Event], None]) -> Iterator[None]:
         """Call `listener` for each event from now on, until the block is left."""
-        self._listeners.append(listener)
+        self._listeners += (listener,)
         try:
             yield
         finally:
@@ -253,13 +256,12 @@ class Leg:
             self._unsubscribe(queue.put_nowait)
 
     def _unsubscribe(self, listener: Callable[[Event], None]) -> None:
-        with suppress(ValueError):  # nobody watches any more
-            self._listeners.remove(listener)
+        self._listeners = tuple(each for each in self._listeners if each != listener)
 
     def emit(self, event: Event) -> None:
         """Tell everybody who watches this leg."""
         self._history.append(event)
-        for listener in list(self._listeners):
+        for listener in self._listeners:
             listener(event)
 
     async def wait_ended(self) -> LegEnded:
@@ -323,7 +325,7 @@ class Leg:
 
     def ring(self, code: int = 180) -> None:
         """Send a provisional response, 101 to 199. Raises CallEnded."""
-        self._alive().answer(call_parameters(code))
+        native.call_answer(self.pj_id, code, "", [])
         self._engine.soon()
 
     async def answer(self) -> None:
@@ -332,18 +334,18 @@ class Leg:
         Raises:
             CallEnded: the caller is gone, or shares no codec with us.
         """
-        call = self._alive()
+        call = self.pj_id
         if not self._answering:
             self._answering = True
-            call.answer(call_parameters(200))
+            native.call_answer(call, 200, "", [])
             self._engine.soon()
         await _come_true(self._audible)
 
     def reject(self, code: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Refuse the INVITE with a final status, 300 to 699. Raises CallEnded."""
-        call = self._alive()
+        call = self.pj_id
         self._ended_by = Side.GATEWAY
-        call.answer(call_parameters(code, reason, headers))
+        native.call_answer(call, code, reason, list(headers))
         self._engine.soon()
 
     def release(self, headers: Mapping[str, str] | None = None, code: int = 603) -> None:
@@ -365,7 +367,7 @@ class Leg:
             # PJSIP would wait for the ACK as well, but lose the headers over it.
             self._release_headers = headers
             return
-        call.hangup(call_parameters(0, "", (headers or {}).items()))
+        native.call_hangup(self.pj_id, 0, "", list((headers or {}).items()))
         self._engine.soon()
 
     def give_up_silent(self, seconds: float) -> None:
@@ -483,7 +485,7 @@ class Leg:
         """
         call = self._alive()
         try:
-            call.reinvite(call_parameters())
+            call.reinvite(pj.CallOpParam())
         except pj.Error as error:
             raise OSError(f"sending re-INVITE: {error.reason}") from error
         self._engine.soon()
@@ -612,9 +614,12 @@ class Leg:
     def saw(self, event: NativeEvent) -> None:
         """Take in what happened in this dialog, in the order in which it happened."""
         kind, _, _, number, extra, text1, text2 = event
-        if kind == EventKind.CALL_STATE:
+        if kind in MESSAGES:  # most events are
+            self.emit(self.wire.message(event))
+            self._wire_saw(event)
+        elif kind == EventKind.CALL_STATE:
             if self._final is None:
-                self._state_changed(InviteState(number), extra, text1)
+                self._state_changed(number, extra, text1)
         elif kind == EventKind.CALL_MEDIA:
             if self._final is None:
                 self._media_changed(number, text1, text2, held=bool(extra))
@@ -628,18 +633,20 @@ class Leg:
         elif kind == EventKind.RTP_REFUSED_SOURCE:
             self.emit(AudioRefused(self.label, text1))
         else:
-            if (message := self.wire.message(event)) is not None:
-                self.emit(message)
-            self.wire.saw(event)
-            if self._final is not None and self._seen_off:
-                self._end()
+            self._wire_saw(event)
+
+    def _wire_saw(self, event: NativeEvent) -> None:
+        self.wire.saw(event)
+        if self._final is not None and self._seen_off:
+            self._end()
 
     def fail(self, reason: str) -> None:
         """The INVITE could not be sent at all."""
         self._disconnect(503, reason)
 
-    def _state_changed(self, state: InviteState, code: int, reason: str) -> None:
-        if state is InviteState.CONFIRMED:
+    def _state_changed(self, state: int, code: int, reason: str) -> None:
+        """`state`: an InviteState."""
+        if state == InviteState.CONFIRMED:
             self._acknowledged = True
             if self._release_headers is not None:
                 self.release(self._release_headers)

@@ -25,18 +25,6 @@ class PjCall(pj.Call):  # type: ignore[misc]
         pj.Call.__swig_destroy__(self)
 
 
-def call_parameters(
-    code: int = 0, reason: str = "", headers: Iterable[tuple[str, str]] = ()
-) -> Any:
-    """CallOpParam with a status and extra headers."""
-    parameters = pj.CallOpParam()
-    parameters.statusCode = code
-    if reason:
-        parameters.reason = reason
-    add_headers(parameters.txOption, headers)
-    return parameters
-
-
 def digit_parameters(key: str, duration_ms: int, *, by_info: bool) -> Any:
     """CallSendDtmfParam for one key."""
     parameters = pj.CallSendDtmfParam()

@@ -39,18 +39,17 @@ class Wire:
         self.on_invite_final: Callable[[int], None] | None = None
         """Told the final status of an INVITE of ours."""
 
-    def message(self, event: NativeEvent) -> SipMessage | None:
-        """The event of the ladder, where this one is a message."""
+    def message(self, event: NativeEvent) -> SipMessage:
+        """A message for the ladder."""
         kind, _, _, port, _, origin, text = event
-        if kind == EventKind.MESSAGE_RECEIVED:
-            direction = Direction.RECEIVED
-        elif kind == EventKind.MESSAGE_SENT:
-            direction = Direction.SENT
-        else:
-            return None
         transport, _, host = origin.partition(" ")
-        peer = f"{host}:{port}"
-        return SipMessage(self.label, direction, transport.lower(), peer, without_credentials(text))
+        return SipMessage(
+            self.label,
+            Direction.RECEIVED if kind == EventKind.MESSAGE_RECEIVED else Direction.SENT,
+            transport.lower(),
+            f"{host}:{port}",
+            without_credentials(text),
+        )
 
     def saw(self, event: NativeEvent) -> None:
         """Take in a message, a final response to our REFER, or a NOTIFY."""

@@ -6,8 +6,10 @@ what the bot and the flow see, what becomes a variable, and whose word about the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from config.context_policy import Part
 from config.trunks import Trunk
@@ -45,17 +47,18 @@ def received(message: Message, trunk: Trunk) -> Received:
     own = {name.lower() for name in (back.header, back.status_header) if name}
     # Most trunks let nothing through; their INVITEs are not gone through line by line.
     seen = _joined(message.headers) if trunk.headers or trunk.variables else {}
+    lets_through = _matcher(*trunk.headers)
     visible = {
         name: value
         for name, value in seen.items()
-        if _matches(name, trunk.headers) and name.lower() not in own
+        if lets_through(name) and name.lower() not in own
     }
     policy = trunk.context.user_to_user
     lines = message.lines(policy.header)
     data = tuple(user_to_user.read(", ".join(lines), policy)) if lines else ()
     return Received(
         headers=visible,
-        user_to_user=data if _matches(policy.header, trunk.headers) else (),
+        user_to_user=data if data and lets_through(policy.header) else (),
         variables=dict(_variables(seen, trunk.variables)),
         token=_token(message.header(back.header) if back.header else "", data),
         status=message.header(back.status_header).strip() if back.status_header else "",
@@ -71,21 +74,20 @@ def _joined(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    lower = name.lower()
-    return any(
-        lower.startswith(pattern[:-1].lower())
-        if pattern.endswith("*")
-        else lower == pattern.lower()
-        for pattern in patterns
+@cache  # a trunk's are the same for all its calls
+def _matcher(*patterns: str) -> Callable[[str], object]:
+    """Whether a header's name, in whatever case, is one of these; `X-*` is all that begin so."""
+    expressions = (
+        f"{re.escape(each[:-1])}.*" if each.endswith("*") else re.escape(each) for each in patterns
     )
+    return re.compile("|".join(expressions) or r"(?!)", re.IGNORECASE).fullmatch
 
 
 def _variables(headers: Mapping[str, str], mapping: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     left = MAX_VARIABLES
     for header, value in headers.items():
         for pattern, variable in mapping.items():
-            if not _matches(header, [pattern]) or len(value) > MAX_VARIABLE:
+            if not _matcher(pattern)(header) or len(value) > MAX_VARIABLE:
                 continue
             rest = header[len(pattern) - 1 :].lower() if pattern.endswith("*") else ""
             name = variable.replace("*", rest)

@@ -62,6 +62,58 @@ static pj_pool_t *read_headers(PyObject *list, pjsip_hdr *headers)
     return pool;
 }
 
+/* What answers or ends a call: (call, code, reason, [(name, value)]). Not by pjsua2, whose parameters are
+ * five Python objects for each call. */
+struct last_words {
+    int call, code;
+    pj_str_t reason;
+    pjsua_msg_data data;
+    pj_pool_t *pool; /* of the headers; the caller releases it */
+};
+
+static bool read_last_words(PyObject *args, struct last_words *words)
+{
+    const char *reason;
+    Py_ssize_t reason_len;
+    PyObject *list;
+
+    if (!PyArg_ParseTuple(args, "iis#O!", &words->call, &words->code, &reason, &reason_len,
+                          &PyList_Type, &list))
+        return false;
+    words->reason = sh_as_pj_str(reason, reason_len);
+    pjsua_msg_data_init(&words->data);
+    words->pool = read_headers(list, &words->data.hdr_list);
+    return words->pool != NULL;
+}
+
+static PyObject *answer_call(PyObject *self, PyObject *args)
+{
+    struct last_words words;
+    pj_status_t status;
+
+    (void)self;
+    if (!read_last_words(args, &words))
+        return NULL;
+    status = pjsua_call_answer2(words.call, NULL, (unsigned)words.code,
+                                words.reason.slen ? &words.reason : NULL, &words.data);
+    pj_pool_release(words.pool);
+    return sh_none_or_raise(status, "answering");
+}
+
+static PyObject *hang_up_call(PyObject *self, PyObject *args)
+{
+    struct last_words words;
+    pj_status_t status;
+
+    (void)self;
+    if (!read_last_words(args, &words))
+        return NULL;
+    status = pjsua_call_hangup(words.call, (unsigned)words.code,
+                               words.reason.slen ? &words.reason : NULL, &words.data);
+    pj_pool_release(words.pool);
+    return sh_none_or_raise(status, "hanging up");
+}
+
 static PyObject *refer_send(PyObject *self, PyObject *args)
 {
     const char *refer_to;
@@ -233,6 +285,8 @@ PyMethodDef sh_methods_calls[] = {
      "(account, codec, address): slot, RTP port, first codec and peer of the call that is made next"},
     {"call_offer", call_offer, METH_VARARGS,
      "(\"PCMA PCMU\", ptime, keys), after call_prepare: what it offers instead of all that its account has"},
+    {"call_answer", answer_call, METH_VARARGS, "(call, code, reason, [(name, value)])"},
+    {"call_hangup", hang_up_call, METH_VARARGS, "(call, code, reason, [(name, value)])"},
     {"refer_send", refer_send, METH_VARARGS, "(call, refer_to, [(name, value)]) -> id"},
     {"refer_unsubscribe", refer_unsubscribe, METH_O, "(id)"},
     {"refer_count", refer_count, METH_NOARGS, "REFERs that were not ended"},

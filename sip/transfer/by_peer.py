@@ -36,6 +36,11 @@ log = structlog.get_logger(__name__)
 MAX_REFERRALS = 20
 """REFERs that are carried out in one call: two telephones may refer a caller to each other."""
 
+BY_PEER = frozenset(
+    {EventKind.REFER_RECEIVED, EventKind.SUBSCRIBE_RECEIVED, EventKind.NOTIFY_FINAL}
+)
+"""Kinds of events that are not a leg's own."""
+
 
 class Endpoint(Switchboard, Protocol):
     """What the SIP agent does for a transfer by a peer."""
@@ -87,8 +92,8 @@ class ByPeer:
         """Whether a referrer in this dialog is still told how its REFER goes."""
         return any(referral.sip_call_id == call_id for referral in self._referrals.values())
 
-    def saw(self, event: NativeEvent) -> bool:
-        """Take in a REFER, a SUBSCRIBE or the answer to a NOTIFY; False: the event is none."""
+    def saw(self, event: NativeEvent) -> None:
+        """Take in an event of one of the kinds BY_PEER."""
         kind, _, call_id, number, extra, _, text = event
         if kind == EventKind.NOTIFY_FINAL:
             if (referral := self._referrals.get(number)) is not None:
@@ -96,14 +101,10 @@ class ByPeer:
         elif kind == EventKind.SUBSCRIBE_RECEIVED:
             if (referral := self._referrals.get(number)) is not None:
                 referral.subscribed(extra)
-        elif kind == EventKind.REFER_RECEIVED:
-            if (leg := self._by_call_id.get(call_id)) is not None:
-                self._referred(leg, number, Message(text))
-            else:  # the call ended in the same batch
-                native.referral_close(number)
-        else:
-            return False
-        return True
+        elif (leg := self._by_call_id.get(call_id)) is not None:
+            self._referred(leg, number, Message(text))
+        else:  # the call ended in the same batch
+            native.referral_close(number)
 
     # -- REFER ----------------------------------------------------------------------------------
 
