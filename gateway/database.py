@@ -43,7 +43,11 @@ SCHEMA_VERSION = 3
 BUSY_TIMEOUT_MS = 5000
 """How long SQLite waits for a lock that `switchhook calls` or a backup holds."""
 EVENTS_LEVEL = 1
-"""zlib level: SIP messages shrink to an eighth already; a higher level costs time for little."""
+"""zlib level: SIP messages shrink to a quarter already; a higher level costs time for little."""
+EVENTS_WINDOW = 14
+EVENTS_MEMORY = 7
+"""Bits of zlib's window, and its memory level. What it takes without them, 256 KB for each call,
+costs as much time as the compressing; with a window of 16 KB a timeline is hardly longer."""
 
 metadata = MetaData()
 schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
@@ -196,8 +200,13 @@ def _row(call: FinishedCall) -> dict[str, object]:
         "events_dropped": record.events_dropped,
         "resumed_from": record.resumed_from,
         "recordings": record.recordings,
-        "events": zlib.compress(call.events, EVENTS_LEVEL),
+        "events": _compressed(call.events),
     }
+
+
+def _compressed(events: bytes) -> bytes:
+    packer = zlib.compressobj(EVENTS_LEVEL, wbits=EVENTS_WINDOW, memLevel=EVENTS_MEMORY)
+    return packer.compress(events) + packer.flush()
 
 
 def _text(received: str) -> str:

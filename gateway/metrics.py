@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from prometheus_client import (
@@ -182,12 +183,13 @@ class Metrics:
         registry.register(SipCounters(counters))
         registry.register(HopGauges(hops))
         registry.register(RecordCounters(store))
-        self._calls = Counter(
+        calls = Counter(
             "switchhook_calls",
             "Finished calls",
             ("direction", "disposition"),
             registry=registry,
         )
+        self._calls = cache(calls.labels)
         self._tags = frozenset(tags)
         self._tagged = Counter(
             "switchhook_tagged_calls",
@@ -195,7 +197,10 @@ class Metrics:
             ("tag", "disposition"),
             registry=registry,
         )
-        self._active = Gauge("switchhook_calls_active", "Calls in progress", registry=registry)
+        self._active = 0
+        Gauge("switchhook_calls_active", "Calls in progress", registry=registry).set_function(
+            lambda: self._active
+        )
         self._transfers = Counter(
             "switchhook_transfers",
             "Finished transfer attempts",
@@ -241,7 +246,7 @@ class Metrics:
         )
 
         self._counters: dict[str, Callable[[Any], None]] = {
-            CallStarted.name: lambda _: self._active.inc(),
+            CallStarted.name: self._call_started,
             CallFinished.name: self._call_finished,
             LegAnswered.name: self._leg_answered,
             TransferEnded.name: self._transfer_ended,
@@ -263,10 +268,13 @@ class Metrics:
         """Count one of these events: a listener of the event bus."""
         self._counters[stamped.event.name](stamped.event)
 
+    def _call_started(self, _: CallStarted) -> None:
+        self._active += 1
+
     def _call_finished(self, event: CallFinished) -> None:
-        self._active.dec()
+        self._active -= 1
         record = event.call.record
-        self._calls.labels(record.direction, record.disposition.value).inc()
+        self._calls(record.direction, record.disposition.value).inc()
         if record.attempts:
             for tag in {each if each in self._tags else OTHER_TAG for each in record.tags}:
                 self._tagged.labels(tag, record.disposition.value).inc()

@@ -66,6 +66,8 @@ KINDS = {
     Transport.TLS: pj.PJSIP_TRANSPORT_TLS,
 }
 
+FAILED = "error after a PJSIP event"
+
 # A peer that connects and says nothing keeps a socket for as long; PJSIP alone would wait for ever.
 HANDSHAKE_LIMIT_MS = 5000
 
@@ -241,7 +243,13 @@ class Engine:
 
     def _work_off(self, events: list[NativeEvent]) -> None:
         for event in events:
-            self._guard(self._on_event if event[2] else self._asked, event)
+            try:  # as _guard does, without its call for each event
+                if event[2]:
+                    self._on_event(event)
+                else:
+                    self._asked(event)
+            except Exception:
+                log.exception(FAILED)
         while self._queue:
             self._guard(self._queue.popleft())
 
@@ -277,7 +285,7 @@ class Engine:
         try:
             work(*arguments)
         except Exception:
-            log.exception("error after a PJSIP event")
+            log.exception(FAILED)
 
     def _destroy(self) -> None:
         endpoint, self._endpoint = self._endpoint, None

@@ -59,9 +59,10 @@ class DialLimits:
         """
         if len(legs) >= self._settings.sip.max_calls:
             raise DestinationBlocked("as many legs as `sip.max_calls` allows")
-        busy = sum(leg.info.destination == target.destination for leg in legs)
-        if target.max_calls is not None and busy >= target.max_calls:
-            raise DestinationBlocked(f"as many legs to the target as its `max_calls`, {busy}")
+        if target.max_calls is not None:
+            busy = sum(leg.info.destination == target.destination for leg in legs)
+            if busy >= target.max_calls:
+                raise DestinationBlocked(f"as many legs to the target as its `max_calls`, {busy}")
         name = target.trunk or ""
         trunk = self._settings.trunks.get(name)
         if trunk is None:
