@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network
 from tests.peers.script import Script
 from tests.peers.sipp import Sipp
+
+os.environ.pop("LD_PRELOAD", None)
+# A sanitizer (test_sanitized.py) is for the process that it names, and not for the peers.
 
 SPARE_FILES = 8
 """Open files that a test may leave: database connections and HTTP keep-alive come and go."""

@@ -247,6 +247,7 @@ class TestOneLegAlone:
         await talk.send("transfer", target="sales")
         await event(api, "transfer.joined")
         await order(202, action="start", leg="agent-1", sides="said")
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await talked(api, 500)
         await order(202, action="pause", leg="agent-1")
         await pbx.send(commands.Tone(call="in-1", hertz=CARD_TONE))

@@ -28,7 +28,10 @@ START_LIMIT = 80.0
 """Seconds for a watched gateway to be ready: an idle machine takes six."""
 
 UNIT_LIMIT = 240.0
-"""Seconds for the unit tests: the sanitizers make them several times slower."""
+"""Seconds for the tests of a path: the sanitizers make them several times slower."""
+
+WATCHED = ["tests/unit/sip", "tests/e2e/test_gate.py", "tests/e2e/test_tables_swapped.py"]
+"""Unit tests, hostile requests, and tables swapped under load."""
 
 
 @pytest.fixture(params=["address", "thread"])
@@ -54,10 +57,11 @@ def reports(folder: Path) -> str:
     return "\n".join(path.read_text() for path in folder.glob(f"{REPORT}.*"))
 
 
-def test_the_native_parts_pass_their_unit_tests_under_it(
-    sanitizer: Mapping[str, str], tmp_path: Path
+@pytest.mark.parametrize("path", WATCHED)
+def test_what_has_the_engine_in_its_own_process_passes_under_it(
+    sanitizer: Mapping[str, str], path: str, tmp_path: Path
 ) -> None:
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/sip"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path]
     run = subprocess.run(
         tests,
         cwd=ROOT,
