@@ -55,10 +55,11 @@ from sip.errors import SipError
 
 TITLES = ("id", "started (UTC)", "from", "to", "trunk", "duration", "state", "transfers", "path")
 
-COLLECT_AFTER = (700, 10, 1000)
-"""Python's own but for the last: a collection of everything walks all calls that are up and stops
-the loop meanwhile, 50 ms and more for 500 bot calls. It would find little: a call that is over is
-no cycle (tests/e2e/test_sip_agent.py), so that it goes when its last reference does."""
+COLLECT_AFTER = (700, 2, 4000)
+"""Python's are (700, 10, 10). A collection of everything walks all calls that are up and stops the
+loop meanwhile, 50 ms and more for 500 bot calls. It would find little: a call that is over is no
+cycle (tests/e2e/test_sip_agent.py), so that it goes when its last reference does. One of what is
+young walks what was made since the last of its kind: with 10, up to 18 ms under load."""
 
 _AGES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
