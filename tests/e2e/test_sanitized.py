@@ -22,9 +22,9 @@ REPORT = "report"
 """Where a sanitizer writes what it has found, with its process id behind it."""
 
 UNSEEN = "race:pj_mutex_destroy\nrace:pj_pool_reset\n"
-"""PJSIP counts who holds a lock by C11 atomics, and the last one destroys it with the memory that it
-guards. It is not built with the sanitizer, which sees the mutex and the memory and not the count.
-Memory that is used after it was freed is AddressSanitizer's to find."""
+"""PJSIP counts who holds a lock by C11 atomics, and the last one destroys it with the memory that
+it guards. It is not built with the sanitizer, which sees the mutex and the memory and not the
+count. Memory that is used after it was freed is AddressSanitizer's to find."""
 
 FOUND = 99
 """Exit code of a process in which something was found."""
