@@ -19,7 +19,7 @@ from typing import ClassVar
 from bench.gateway import START_LIMIT, beside, running, world
 from bench.measurement import Figure
 from bench.sampling import share
-from bench.signalling import place
+from bench.short_calls import place
 from bench.table import percentile
 from tests.e2e.world import STRANGER
 

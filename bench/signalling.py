@@ -2,7 +2,7 @@
 
 SIPp is the trunk. The caller hangs up as soon as it is answered (or after `talk` seconds), so that
 this measures signalling, the flow and the record rather than media. The same calls at the same rate
-go to a bare pjsua2 answerer afterwards (floor.py).
+go to a bare pjsua2 answerer afterwards.
 """
 
 from __future__ import annotations
@@ -12,22 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench import floor
-from bench.gateway import START_LIMIT, Gateway, beside, running, world
+from bench.gateway import Gateway, running, world
 from bench.measurement import Figure
-from bench.sampling import Sample, sample, share
+from bench.sampling import share
+from bench.short_calls import at_once, per_call, place
 from bench.table import percentile
+from bench.yardstick import BARE_THEN, bare_answerer
 from tests.e2e.process import Api
-from tests.e2e.world import CARRIER
 from tests.peers import network
-from tests.peers.script import Caller
-from tests.peers.sipp import Sipp
 
-NUMBER = "400"
-"""Answers with a prompt; the caller does not wait for its end."""
-
-FLOOR = "127.0.0.5"
-"""Where the bare answerer stands."""
+BUDGET = 0.9
+"""Milliseconds of CPU that a call may take where an answerer takes `BARE_THEN`."""
 
 STORED_LIMIT = 20.0
 """Seconds until the last record must be in the database."""
@@ -55,22 +50,18 @@ class Signalling:
         """The sizes in words."""
         return f"{self.rate} calls/s for {self.seconds} s"
 
-    @property
-    def legs(self) -> int:
-        """How many calls there are at once, and ample room."""
-        return round(self.rate * (self.talk + 2)) + 200
-
     async def run(self, folder: Path) -> Sequence[Figure]:
         """Load the gateway, then the bare answerer."""
-        async with running(world(folder, self.legs)) as gateway:
+        async with running(world(folder, at_once(self.rate, self.talk))) as gateway:
             figures = await self._load_gateway(gateway, folder)
-        bare = await self._load_floor(folder)
+        bare = await bare_answerer(
+            folder, self.rate, warm_up=self.warm_up, seconds=self.seconds, talk=self.talk
+        )
         cost, *rest = figures
         return [
             cost,
             Figure("CPU per call of a bare pjsua2 answerer, just after", bare, "ms"),
-            # What it may be where the budget was set: 0.9 ms, with an answerer at 0.37 ms.
-            Figure("times the bare answerer", cost.value / bare, "", 2.43),
+            Figure("times the bare answerer", cost.value / bare, "", BUDGET / BARE_THEN),
             *rest,
         ]
 
@@ -86,7 +77,7 @@ class Signalling:
         answered = sipp.response_times()
         lags = [count - lag_before.get(bound, 0) for bound, count in lag_after.items()]
         return [
-            Figure("CPU per call", per_call(before, after, calls), "ms", 0.9),
+            Figure("CPU per call", per_call(before, after, calls), "ms", BUDGET),
             Figure("of one core", share(before, after) * 100, "%"),
             Figure("calls failed", sipp.failed_calls(), "", 0),
             Figure("records missing", earlier + calls - metrics[WRITTEN], "", 0),
@@ -95,47 +86,6 @@ class Signalling:
             Figure("loop lag, p99 (bucket)", bucket(list(lag_after), lags, 0.99) * 1000, "ms"),
             Figure("open files left", after.open_files - before.open_files),
         ]
-
-    async def _load_floor(self, folder: Path) -> float:
-        address = FLOOR, network.free_port(FLOOR)
-        first, _ = network.free_udp_range(FLOOR, 2 * self.legs + 2)
-        calls = self.rate * self.seconds
-        with beside(floor.serve, *address, first, self.legs) as answerer:
-            await answerer.says("ready", START_LIMIT)
-            await place(self.rate * self.warm_up, self.rate, address, folder, self.talk)
-            before = sample(answerer.pid)
-            await place(calls, self.rate, address, folder, self.talk)
-            return per_call(before, sample(answerer.pid), calls)
-
-
-def per_call(before: Sample, after: Sample, calls: int) -> float:
-    """Milliseconds of CPU that a call took."""
-    return (after.cpu - before.cpu) / calls * 1000
-
-
-async def place(
-    calls: int, rate: int, address: tuple[str, int], folder: Path, talk: float = 0
-) -> Sipp:
-    """Place so many calls."""
-    script = Caller("loads").dials().is_answered(timed=True)
-    if talk:
-        script.talks(talk)
-    sipp = await Sipp.start(
-        script.hangs_up(),
-        folder,
-        address=CARRIER,
-        gateway=address,
-        number=NUMBER,
-        calls=calls,
-        rate=rate,
-        measure=True,
-        run_limit=calls / rate + talk + 40,
-    )
-    try:
-        await sipp.ends()
-    finally:
-        await sipp.stop()
-    return sipp
 
 
 async def stored(api: Api, calls: int) -> None:
