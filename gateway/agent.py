@@ -122,4 +122,4 @@ class Agent(Protocol):
         """The next hops that are asked whether they are in service."""
 
     def counters(self) -> object:
-        """A frozen dataclass of ints (sip.agent.Counters)."""
+        """A frozen dataclass of ints (sip.counters.Counters)."""

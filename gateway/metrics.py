@@ -80,7 +80,7 @@ SIP_COUNTERS: Mapping[str, str] = {
     "pump_rx_high_frames": "Most frames of one caller that ever waited for the loop, of 100",
     "pump_tx_high_bytes": "Most bytes of one bot's audio that ever waited in its ring of 2 s",
 }
-"""Fields of `sip.agent.Counters`, and what each of them counts."""
+"""Fields of `sip.counters.Counters`, and what each of them counts."""
 _REFUSED = "gate_refused_"
 _GAUGES = ("_active", "_high_frames", "_high_bytes")
 """How the names of those end that may fall, or are no sums."""

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 from types import MappingProxyType
@@ -30,13 +30,14 @@ from sip.codecs import codec_row, offered, spoken
 from sip.context.handover import named, with_context
 from sip.context.identity import ANONYMOUS, ANONYMOUS_FROM, Told
 from sip.context.received import Received, received
+from sip.counters import Counters
 from sip.engine import Engine
 from sip.errors import DestinationBlocked, EngineError, UnresolvedHost
 from sip.events import Direction
-from sip.frame_pump import PortCounters
 from sip.gate import Gate, network_row
 from sip.hops import Hops
-from sip.leg import AGENT, CALLER, Leg, LegInfo
+from sip.leg import Leg
+from sip.leg_info import AGENT, CALLER, LegInfo
 from sip.limits import DialLimits
 from sip.message import Message, address, user_part
 from sip.names import Names
@@ -68,42 +69,6 @@ OUTBOUND = "outbound"
 
 DIRECT = ""
 """Name of the account for URIs that are dialled without a trunk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What the SIP side has seen; all but the first three only grow."""
-
-    legs_active: int
-    bot_ports_active: int
-    refers_active: int
-    gate_admitted: int
-    gate_challenged: int
-    gate_refused_source: int
-    gate_refused_transport: int
-    gate_refused_scanner: int
-    gate_refused_credentials: int
-    gate_refused_rate: int
-    gate_refused_trunk_limit: int
-    gate_refused_unencrypted: int
-    gate_refused_shape: int
-    gate_refused_method: int
-    gate_refused_draining: int
-    gate_refused_limit: int
-    gate_refused_transfer: int
-    gate_refused_call_id: int
-    wire_events_dropped: int
-    clock_ticks: int
-    clock_late_ticks: int
-    rtp_strangers: int
-    rtp_moved: int
-    pump_rx_frames: int
-    pump_rx_dropped: int
-    pump_tx_bytes: int
-    pump_tx_dropped_bytes: int
-    pump_tx_underruns: int
-    pump_rx_high_frames: int
-    pump_tx_high_bytes: int
 
 
 class SipAgent:
@@ -201,21 +166,7 @@ class SipAgent:
 
     def counters(self) -> Counters:
         """What the SIP side has seen so far."""
-        clock = self._engine.clock
-        pump: PortCounters = self._engine.pump.counters
-        strangers, moved = native.rtp_counters()
-        return Counters(
-            legs_active=len(self._legs),
-            bot_ports_active=self._engine.pump.open_ports,
-            refers_active=native.refer_count(),
-            wire_events_dropped=native.events_dropped(),
-            clock_ticks=clock.ticks,
-            clock_late_ticks=clock.late,
-            rtp_strangers=strangers,
-            rtp_moved=moved,
-            **{f"gate_{name}": count for name, count in native.gate_counters().items()},
-            **{f"pump_{name}": count for name, count in asdict(pump).items()},
-        )
+        return Counters.read(self._engine, legs_active=len(self._legs))
 
     def registrations(self) -> list[RegistrationState]:
         """The trunks that register, and how they stand."""

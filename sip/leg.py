@@ -14,14 +14,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 import structlog
 
 from config.media import Samples
 from sip.audio import Pcm
-from sip.context.received import Received
 from sip.digits import Digits
 from sip.engine import Engine
 from sip.errors import CallEnded
@@ -44,7 +42,7 @@ from sip.events import (
 )
 from sip.frame_pump import AudioPort
 from sip.leg_audio import LegAudio
-from sip.offer import Offer
+from sip.leg_info import CALLER, LegInfo
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Side
 from sip.pj_call import PjCall, digit_parameters
@@ -71,13 +69,6 @@ KEY_SECONDS = 0.3
 KEY_PAUSE = 0.2
 """Seconds from an order to send a key until it has begun, and ended for good."""
 
-CALLER = "caller"
-"""The label of the leg that a trunk dialled in on; `caller-2` … is what takes its place."""
-
-
-AGENT = "agent"
-"""What the labels of legs begin with that are dialled for a caller."""
-
 
 MESSAGES = frozenset({EventKind.MESSAGE_RECEIVED, EventKind.MESSAGE_SENT})
 
@@ -92,40 +83,6 @@ class InviteState(IntEnum):
     CONNECTING = 4
     CONFIRMED = 5
     DISCONNECTED = 6
-
-
-@dataclass(frozen=True, slots=True)
-class LegInfo:
-    """What is known of a leg from its INVITE."""
-
-    direction: Direction
-    trunk: str
-    """Name of the trunk; empty for a URI that was dialled directly."""
-    flow: str
-    """The flow that the trunk's route selected; empty for an outbound leg."""
-    from_uri: str
-    to_uri: str
-    caller: str
-    """User part of From; a telephone number is E.164, however the trunk writes it."""
-    number: str
-    """What was dialled: user part of the request URI, likewise."""
-    sip_call_id: str
-    source: str
-    """`address:port` of the peer; empty for an outbound leg."""
-    received: Received = field(default_factory=Received)
-    """What the INVITE brought along; nothing on an outbound leg."""
-    destination: str = ""
-    """The target's destination, of an outbound leg."""
-    hop: int = 0
-    """Which of the trunk's next hops an outbound leg was dialled over."""
-    hops_left: int = 0
-    """How many others could be tried."""
-    attempt: str = ""
-    """The transfer attempt that an outbound leg was dialled for."""
-    offered: bool = True
-    """Whether the INVITE carried an offer (RFC 3264)."""
-    offer: Offer | None = None
-    """What an outbound leg's INVITE offered."""
 
 
 # What belongs to the dialog rather than to the party's place in the call: `take_over` moves it.

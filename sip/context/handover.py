@@ -10,7 +10,7 @@ from config.identity import Identity
 from config.trunks import Trunk
 from sip.context.identity import Told, told
 from sip.context.rendering import rendered
-from sip.leg import LegInfo
+from sip.leg_info import LegInfo
 from sip.order import TransferOrder
 from sip.outcome import Method
 

@@ -21,7 +21,8 @@ from config.uri import is_number, parse_uri
 from sip.context.identity import Told
 from sip.errors import CallEnded, DestinationBlocked
 from sip.events import Direction
-from sip.leg import AGENT, CALLER, Leg
+from sip.leg import Leg
+from sip.leg_info import AGENT, CALLER
 from sip.message import Message
 from sip.order import TransferOrder
 from sip.outcome import Method

@@ -20,7 +20,8 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from sip.events import Event, LegEnded
-from sip.leg import AGENT, CALLER, Leg
+from sip.leg import Leg
+from sip.leg_info import AGENT, CALLER
 from sip.transfer.replaces import ReplacesRefused
 
 

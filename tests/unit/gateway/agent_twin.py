@@ -11,8 +11,8 @@ from gateway.bots.caller import CallerAudio
 from gateway.recording.leg_recording import Recorder
 from gateway.resumptions import Refusal, Refused
 from ivr.resumption import Resumption
-from sip.agent import Counters
 from sip.context.received import Received
+from sip.counters import Counters
 from sip.errors import BindError, CallEnded
 from sip.events import (
     Direction,

@@ -16,7 +16,7 @@ from gateway.metrics import SIP_COUNTERS, Metrics
 from gateway.store import CallStore
 from gateway.timeline import Timeline
 from ivr.disposition import Disposition
-from sip.agent import Counters
+from sip.counters import Counters
 from sip.events import LegAnswered, TransferEnded
 from sip.outcome import Method, Outcome
 from sip.pings import HopState
