@@ -64,8 +64,10 @@ class Message:
 
     @cached_property
     def request_uri(self) -> str:
-        """Request URI of a request; empty for a response."""
-        return "" if self.status is not None else self.start_line.split(" ")[1]
+        """Request URI of a request; empty for a response, and where the line has none."""
+        return (
+            "" if self.status is not None else self.start_line.partition(" ")[2].partition(" ")[0]
+        )
 
     @cached_property
     def headers(self) -> tuple[tuple[str, str], ...]:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import structlog
+
 from config.secrets import resolve
 from config.settings import Rtp
 from config.tls import Srtp
 from config.trunks import Credentials, Registration, Trunk
 from config.uri import parse_proxy
 from sip.message import Message
-from sip.pjsip import pj
+from sip.pjsip import native, pj
+
+log = structlog.get_logger(__name__)
 
 NO_CALL = -1
 """PJSUA_INVALID_ID: what PjCall takes for a call that is still to be made."""
@@ -44,6 +48,14 @@ class PjAccount(pj.Account):  # type: ignore[misc]
 
     def onIncomingCall(self, prm: Any) -> None:
         """An INVITE for this trunk: the call object must exist when this returns."""
+        try:
+            self._take(prm)
+        except Exception:
+            # PJSIP's caller would drop the error, and keep the call for ever.
+            log.exception("an INVITE could not be taken", trunk=self._trunk)
+            native.call_hangup(int(prm.callId), 500, "", [])
+
+    def _take(self, prm: Any) -> None:
         rdata = prm.rdata
         text = str(rdata.wholeMsg)
         if (

@@ -8,6 +8,7 @@
 #include "native.h"
 
 #include <string.h>
+#include <strings.h>
 
 #define MAX_MESSAGE_BYTES 8192
 #define MAX_LINE_BYTES 1024
@@ -39,6 +40,27 @@ static bool is_small(const char *text, int size)
         line = next;
     }
     return crypto <= MAX_CRYPTO_LINES && media <= MAX_MEDIA_LINES;
+}
+
+/* Method, one space, a URI without spaces, one space, version (RFC 3261 section 7.1). PJSIP also takes
+ * tabs, and a line that is folded. */
+static bool has_request_line(const char *text, int size)
+{
+    static const char version[] = " SIP/2.0";
+    const char *end = memchr(text, '\n', (size_t)size), *uri, *uri_end;
+
+    if (!end)
+        return false;
+    if (end > text && end[-1] == '\r')
+        end--;
+    uri_end = end - (sizeof version - 1);
+    uri = memchr(text, ' ', (size_t)(end - text));
+    if (!uri || uri + 1 >= uri_end || strncasecmp(uri_end, version, sizeof version - 1) != 0)
+        return false;
+    for (const char *at = text; at < uri_end; at++)
+        if ((unsigned char)*at <= ' ' && at != uri)
+            return false;
+    return true;
 }
 
 /* Bytes behind the headers. */
@@ -79,6 +101,8 @@ const char *sh_shape_fault(const pjsip_rx_data *rdata, int *code)
     if (!is_small(rdata->msg_info.msg_buf, rdata->msg_info.len))
         return "Message Too Large";
     *code = PJSIP_SC_BAD_REQUEST;
+    if (!has_request_line(rdata->msg_info.msg_buf, rdata->msg_info.len))
+        return "Malformed request line";
     if (repeats_header(msg))
         return "Repeated header";
     if (pjsip_method_cmp(&rdata->msg_info.cseq->method, &msg->line.req.method) != 0)

@@ -268,6 +268,30 @@ class TestShape:
         assert line.agent.counters().gate_refused_shape == before + 1
         assert (await (await line.peer()).asks("OPTIONS")).status == 200
 
+    @pytest.mark.parametrize("space", ["\t", "\r\n ", "  "], ids=["a tab", "a fold", "two spaces"])
+    async def test_a_request_line_that_pjsip_alone_would_read_gets_400(
+        self, line: Line, space: str
+    ) -> None:
+        """RFC 3261 section 7.1: the elements are separated by a single space."""
+        peer = await line.peer()
+        peer.send("INVITE", "Content-Type: application/sdp", body=SDP, space=space)
+        refused = await peer.socket.final("INVITE")
+        assert (refused.status, refused.reason) == (400, "Malformed request line")
+        assert not line.agent.legs
+
+
+class TestAnErrorOfOurOwn:
+    """An INVITE that cannot be taken in is refused, and leaves no call behind."""
+
+    async def test_it_gets_500_and_holds_nothing(
+        self, line: Line, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(SipAgent, "_new_leg", lambda *_: 1 / 0)
+            for _ in range(3):  # one more than there may be calls
+                assert (await (await line.peer()).calls()).status == 500
+        await line.talking()
+
 
 class TestLimits:
     """How much a trunk, an address and a target may do at once."""

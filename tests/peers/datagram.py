@@ -69,11 +69,14 @@ class Peer:
     cseq: int = 0
     to_tag: str = ""
 
-    def send(self, method: str, *headers: str, body: str = "", to: str = "100") -> None:
+    def send(
+        self, method: str, *headers: str, body: str = "", to: str = "100", space: str = " "
+    ) -> None:
+        """A request; `space` stands between its method and its URI."""
         self.cseq += 1
         tag = f";tag={self.to_tag}" if self.to_tag else ""
         lines = [
-            f"{method} sip:{to}@{GATEWAY}:{self.gateway_port} SIP/2.0",
+            f"{method}{space}sip:{to}@{GATEWAY}:{self.gateway_port} SIP/2.0",
             f"Via: SIP/2.0/UDP {self.address}:{self.port};branch=z9hG4bK{secrets.token_hex(8)}",
             "Max-Forwards: 70",
             f"From: <sip:peer@{self.address}>;tag=here",
