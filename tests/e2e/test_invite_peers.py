@@ -87,7 +87,8 @@ class TestAnAnswerCrossesTheCancel:
         self, world: World, peer: StartPeer, caller: Softphone, api: Api
     ) -> None:
         agent = Agent("answers before it sees the CANCEL").is_called().rings().receives("CANCEL")
-        agent.answers_late().receives("ACK").is_hung_up_on()
+        # One that is left without an answer is repeated for 32 s, into the tests that follow.
+        agent.answers_late().replies(200, "OK").receives("ACK").is_hung_up_on()
         attempt = await attempt_when(agent, world, peer, caller, api, number="621")
         assert attempt["outcome"] == "no_answer"
 
