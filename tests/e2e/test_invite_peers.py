@@ -83,15 +83,6 @@ class TestAnAnswerCrossesTheCancel:
         attempt = await attempt_when(agent, world, peer, caller, api, number="621")
         assert (attempt["outcome"], attempt["timer"]) == ("no_answer", "ring")
 
-    async def test_a_200_before_its_answer_too(
-        self, world: World, peer: StartPeer, caller: Softphone, api: Api
-    ) -> None:
-        agent = Agent("answers before it sees the CANCEL").is_called().rings().receives("CANCEL")
-        # One that is left without an answer is repeated for 32 s, into the tests that follow.
-        agent.answers_late().replies(200, "OK").receives("ACK").is_hung_up_on()
-        attempt = await attempt_when(agent, world, peer, caller, api, number="621")
-        assert attempt["outcome"] == "no_answer"
-
     async def test_without_a_provisional_response_the_cancel_waits_for_one(
         self, world: World, peer: StartPeer, caller: Softphone, api: Api
     ) -> None:
@@ -256,3 +247,15 @@ class TestRedirection:
         async with await peer(other, address=PBX, port=int(moved.rpartition(":")[2])):
             attempt = await attempt_when(agent, world, peer, caller, api)
         assert (attempt["outcome"], attempt["code"]) == ("busy", 486)
+
+
+class TestACancelIsNeverAnswered:
+    """RFC 3261 section 9.1. The last test here: for 32 s it is repeated to whoever listens."""
+
+    async def test_a_200_before_its_answer_too(
+        self, world: World, peer: StartPeer, caller: Softphone, api: Api
+    ) -> None:
+        agent = Agent("answers before it sees the CANCEL").is_called().rings().receives("CANCEL")
+        agent.answers_late().receives("ACK").is_hung_up_on()
+        attempt = await attempt_when(agent, world, peer, caller, api, number="621")
+        assert attempt["outcome"] == "no_answer"
