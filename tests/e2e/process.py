@@ -151,6 +151,17 @@ class Api:
         await network.until(self._one_lives, "one call is in progress", within=5)
         return (await self.live())[0]
 
+    async def seen(self, method: str) -> None:
+        """Until the timeline of the one call in progress has a SIP request of this method."""
+        call = await self.only_call()
+
+        async def told() -> bool:
+            detail = await self._get(f"/v1/calls/{call['id']}")
+            messages = [event for event in detail["timeline"] if event["name"] == "sip.message"]
+            return any(message["text"].startswith(f"{method} ") for message in messages)
+
+        await network.until(told, f"{method} is in the call's timeline", within=10)
+
     async def record(self, within: float = 10) -> dict[str, Any]:
         """The record of the one call that has ended since `begin`, with its `timeline`."""
         found: list[dict[str, Any]] = []

@@ -166,13 +166,15 @@ class TestAnAgentRefersTheCallerOn:
         tmp_path: Path,
     ) -> None:
         """A blind transfer of many telephones. Its NOTIFYs come after the BYE (RFC 5057)."""
-        await colleague.send(commands.Policy(ring=0.3, tone=COLLEAGUE_TONE))
+        await colleague.send(commands.Policy(provisional=None, answer=None, tone=COLLEAGUE_TONE))
         script = agent("leaves at once").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
-        script.hangs_up().is_notified("180").is_notified("200", "terminated")
+        script.hangs_up().is_notified("200", "terminated")
         async with await peer(script, address=PBX, port=world.pbx_port):
             await caller.send(
                 commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
             )
+            await api.seen("BYE")
+            await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         await caller.send(commands.HangUp(call="a"))
         await colleague.expect("disconnected", by="peer")
@@ -189,13 +191,15 @@ class TestAnAgentRefersTheCallerOn:
         api: Api,
         tmp_path: Path,
     ) -> None:
-        await colleague.send(commands.Policy(answer=486, ring=0.3))
+        await colleague.send(commands.Policy(provisional=None, answer=None))
         script = agent("leaves a caller behind").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
-        script.hangs_up().is_notified("180").is_notified("486", "terminated")
+        script.hangs_up().is_notified("486", "terminated")
         async with await peer(script, address=PBX, port=world.pbx_port):
             await caller.send(
                 commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
             )
+            await api.seen("BYE")
+            await colleague.send(commands.Answer(call="in-1", code=486))
             await caller.expect("heard", "a", sound=tone_name(PROMPTS["code-486"]))
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
