@@ -23,7 +23,7 @@ PTIME = 0.02
 SLOTS = 20
 """A millisecond each."""
 
-PRIORITY = -10
+PRIORITY = -15
 """Before the gateway, where that is allowed: a telephone has a processor of its own."""
 
 _HEADER = struct.Struct("!BBHII")

@@ -14,7 +14,7 @@ from enum import StrEnum
 from importlib.metadata import version
 
 from config.settings import Settings, Sip
-from gateway import open_files
+from gateway import open_files, priority
 from sip.errors import EngineError
 
 OLDEST_SQLITE = (3, 35, 0)
@@ -53,6 +53,7 @@ def examine(settings: Settings | None) -> list[Finding]:
         _sqlite(),
         Finding("uvloop", Verdict.OK, version("uvloop")),
         _files(max_calls),
+        _priority(),
         _clock(),
     ]
 
@@ -107,6 +108,13 @@ def _files(max_calls: int) -> Finding:
         detail = f"{found}: raise `ulimit -Hn`, or lower `sip.max_calls`"
         return Finding("open files", Verdict.UNFIT, detail)
     return Finding("open files", Verdict.OK, found)
+
+
+def _priority() -> Finding:
+    if priority.allowed():
+        return Finding("priority", Verdict.OK, f"nice {priority.NICE}, real-time audio")
+    detail = "ordinary: callers hear what else this machine does; docs/operations.md, Priority"
+    return Finding("priority", Verdict.WARNING, detail)
 
 
 def _clock() -> Finding:

@@ -23,7 +23,7 @@ from config import secrets
 from config.configuration import Configuration
 from config.graph import named_tags
 from config.settings import Settings
-from gateway import open_files
+from gateway import open_files, priority
 from gateway.agent import Agent, Hop, Registration
 from gateway.api import app
 from gateway.api.keys import Access, Key
@@ -175,6 +175,7 @@ class Gateway:
         await self.memory.open()
         self._parts.append(await self._api.open())
         await self._prompts.prepare()
+        nice = priority.raise_own()
         await self._agent.start()
         self._parts.append(asyncio.create_task(self._take_calls(), name="take calls"))
         self._parts.append(asyncio.create_task(self.metrics.watch_loop(), name="watch loop"))
@@ -186,6 +187,7 @@ class Gateway:
             configuration=str(self._configuration.path),
             max_calls=settings.sip.max_calls,
             open_files=files,
+            nice=nice,
             start_ms=round((time.monotonic() - began) * 1000),
         )
 

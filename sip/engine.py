@@ -135,13 +135,17 @@ class Engine:
             self.listening = [self._listen(listen) for listen in self._settings.listen]
             endpoint.libStart()
             self._choose_codecs()
-            self._clock_fd = native.clock_start()
+            self._clock_fd, real_time = native.clock_start()
         except (pj.Error, OSError) as error:
             self._destroy()
             raise EngineError(f"PJSIP does not start: {_reason(error)}") from error
         except BindError:
             self._destroy()
             raise
+        if not real_time:
+            log.info(
+                "audio has no real-time priority", reason="not allowed: see `switchhook doctor`"
+            )
         handle = endpoint.libGetSipIoqueueHandle()
         self._sip_fd = ctypes.c_int.from_address(int(handle)).value
         self._loop.add_reader(self._sip_fd, self._poll)

@@ -97,10 +97,13 @@ static PyObject *renumber(PyObject *self, PyObject *args)
 static PyObject *clock_start(PyObject *self, PyObject *unused)
 {
     int fd = -1;
-    pj_status_t status = sh_clock_start(&fd);
+    bool real_time = false;
+    pj_status_t status = sh_clock_start(&fd, &real_time);
 
     (void)self, (void)unused;
-    return status == PJ_SUCCESS ? PyLong_FromLong(fd) : sh_raise_status(status, "starting the media clock");
+    if (status != PJ_SUCCESS)
+        return sh_raise_status(status, "starting the media clock");
+    return Py_BuildValue("iN", fd, PyBool_FromLong(real_time));
 }
 
 static PyObject *clock_stop(PyObject *self, PyObject *unused)
@@ -354,7 +357,7 @@ PyMethodDef sh_methods_media[] = {
     {"renumber", renumber, METH_VARARGS,
      "((clock rate, span of a packet), (SSRC, sequence, timestamp sent last, when), packets, end) -> "
      "(packets, timestamp sent last at the end, places left empty)"},
-    {"clock_start", clock_start, METH_NOARGS, "Start the media clock; its eventfd."},
+    {"clock_start", clock_start, METH_NOARGS, "Start the media clock: (its eventfd, whether its priority is real-time)"},
     {"clock_stop", clock_stop, METH_NOARGS, "Stop the media clock; before libDestroy."},
     {"clock_counters", clock_counters, METH_NOARGS, "(ticks, late ticks, busy nanoseconds)"},
     {"pump_open", pump_open, METH_VARARGS, "(rate, enum sh_samples) -> (id, slot)"},

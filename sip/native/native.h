@@ -259,7 +259,7 @@ pjsua_acc_id sh_call_account(const pjsip_dialog *dlg);
 unsigned sh_call_rx_packets(pjsua_call_id call);
 
 /* clock.c */
-pj_status_t sh_clock_start(int *eventfd_out);
+pj_status_t sh_clock_start(int *eventfd_out, bool *real_time);
 void sh_clock_stop(void);
 unsigned long long sh_clock_tick(void); /* of the clock thread: the tick it is in */
 PyObject *sh_clock_counters(void);

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
+from gateway import priority
 from sip.softphone import commands
 from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
@@ -62,6 +64,23 @@ class TestDraining:
         assert gateway.wait() == 0
         listed = gateway.command("calls", "--config", str(world.configuration))
         assert listed.stdout.count("to_sales") or "200" in listed.stdout
+
+
+class TestPriority:
+    """What a caller hears waits for no other process, where Linux allows it (sched(7))."""
+
+    def test_the_loop_and_the_audio_go_first(
+        self, start_gateway: StartGateway, tmp_path: Path
+    ) -> None:
+        gateway = start_gateway(World(tmp_path / "gateway"))
+        tasks = Path(f"/proc/{gateway.pid}/task").iterdir()
+        [clock] = [int(task.name) for task in tasks if "clock" in (task / "comm").read_text()]
+        if priority.allowed():
+            assert os.getpriority(os.PRIO_PROCESS, gateway.pid) == priority.NICE
+            assert os.sched_getscheduler(clock) == os.SCHED_RR
+        else:
+            assert os.sched_getscheduler(clock) == os.SCHED_OTHER
+            assert "audio has no real-time priority" in gateway.log_tail()
 
 
 class TestLimits:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import doctor as under_test
-from gateway import open_files
+from gateway import open_files, priority
 from gateway.doctor import Finding, Verdict, examine
 from sip import engine_facts
 from sip.engine_facts import EngineFacts
@@ -35,6 +35,7 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_facts, "describe", lambda: FIT)
     monkeypatch.setattr("shutil.which", lambda _: "/bin/echo")
     monkeypatch.setattr(open_files, "allowed", lambda: 20_000)
+    monkeypatch.setattr(priority, "allowed", lambda: True)
 
 
 def unfit() -> list[Finding]:
@@ -95,6 +96,13 @@ def test_a_clock_that_stands_wrong_is_a_warning(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(under_test, "BUILT", under_test.BUILT.replace(year=2100))
     [finding] = [found for found in examine(None) if found.verdict is Verdict.WARNING]
     assert finding.subject == "clock"
+
+
+def test_what_may_not_go_first_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priority, "allowed", lambda: False)
+    [finding] = [found for found in examine(None) if found.verdict is Verdict.WARNING]
+    assert finding.subject == "priority"
+    assert "docs/operations.md" in finding.detail
 
 
 def test_the_limit_is_raised_as_far_as_calls_need() -> None:
