@@ -80,9 +80,8 @@ async def gateway(
     yield shared_gateway
     try:
         await nothing_left(shared_gateway, before)
-        lines = shared_gateway.log_since(offset)
-        errors = [line for line in lines if '"level": "error"' in line or "Traceback" in line]
-        assert not errors, "\n".join(errors)
+        faults = shared_gateway.faults_since(offset)
+        assert not faults, "\n".join(faults)
     finally:
         shown = "\n".join(shared_gateway.log_since(offset)[-LOG_LINES:])
         request.node.add_report_section("teardown", "gateway log", shown)

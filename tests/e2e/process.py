@@ -102,6 +102,11 @@ class GatewayProcess:
         """Lines of its log from this byte on."""
         return self.log.read_bytes()[offset:].decode(errors="replace").splitlines()
 
+    def faults_since(self, offset: int) -> list[str]:
+        """Those lines that tell of a fault of the gateway's own."""
+        lines = self.log_since(offset)
+        return [line for line in lines if '"level":"error"' in line or "Traceback" in line]
+
     def log_tail(self, lines: int = 80) -> str:
         """The end of its log."""
         return "\n".join(self.log_since(0)[-lines:])

@@ -107,6 +107,19 @@ class Wire(asyncio.DatagramProtocol):
             self.ask("OPTIONS", f"sip:{host}:{port}", Call_ID=call_id)
             await self.until(lambda wanted=call_id: wanted in self._probes, "OPTIONS is answered")  # type: ignore[misc]
 
+    async def final(self, call_id: str) -> Message:
+        """The final response to a request of this Call-ID. Raises AssertionError."""
+
+        def finals() -> list[Message]:
+            return [
+                message
+                for message in self.received
+                if message.header("Call-ID") == call_id and (message.status or 0) >= 200
+            ]
+
+        await self.until(lambda: bool(finals()), "a final response")
+        return finals()[0]
+
     def heard_something(self) -> bool:
         """Whether anything but answers to probes has come."""
         return bool(self.received)
