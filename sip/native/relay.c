@@ -261,7 +261,8 @@ static void count_sent(struct leg_rtp *leg, const struct sh_rtp_numbers *numbers
 }
 
 /* Send a packet of its partner's peer to this leg's. The header is written over what stood before the
- * payload: a packet has twelve bytes there at least. */
+ * payload: a packet has twelve bytes there at least. One without any payload has none to stand before,
+ * as PJSIP decodes it: it must not get here. */
 static void forward(struct leg_rtp *leg, struct leg_rtp *from, const pjmedia_rtp_hdr *header,
                     const void *payload, unsigned size, bool event)
 {
@@ -353,7 +354,7 @@ void sh_relay_pass(struct leg_rtp *leg, const struct sh_passing *passing, pjmedi
 
     if (!whole || header->pt != passing->audio) {
         deliver(packet);
-        if (whole && passing->key)
+        if (whole && passing->key && size >= sizeof(pjmedia_rtp_dtmf_event))
             forward(partner, leg, header, payload, size, true);
     } else if (count_received(stream, header, size)) {
         forward(partner, leg, header, payload, size, false);

@@ -114,6 +114,11 @@ class Party:
         self._keys = [*packets, packets[-1], packets[-1]]
         return list(self._keys)
 
+    def throw(self, packet: bytes) -> None:
+        """Send anything to where the gateway's audio comes from."""
+        assert self._socket.peer is not None
+        self._socket.send_raw(packet, self._socket.peer)
+
     def fall_silent(self) -> None:
         self._quiet = True
 
@@ -231,6 +236,19 @@ class TestTwoParties:
         timeline = (await api.record())["timeline"]
         keys = [event for event in timeline if event["name"] == "dtmf.received"]
         assert len(keys) == 1
+
+    @pytest.mark.parametrize("flags", [0x80, 0x81, 0xA0], ids=["empty", "csrc", "padding"])
+    async def test_are_not_parted_by_a_key_without_payload(
+        self, flags: int, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        """RFC 4733 section 2.3: an event has four bytes; one without any is nobody's."""
+        async with joined(world, api, peer) as talk:
+            await talk.agent.hears(untouched=True)
+            head = struct.pack("!BBHII", flags, EVENTS, 7, 7, 0xBAD)
+            for rest in (b"", bytes(4) if flags == 0x81 else b"\x01"):
+                talk.caller.throw(head + rest)
+            await talk.agent.hears(untouched=True)
+        assert {each.payload_type for each in talk.agent.heard} == {0}
 
     @pytest.mark.parametrize(
         ("action", "begin", "end"),
