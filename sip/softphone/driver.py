@@ -21,11 +21,14 @@ from typing import Any, Self
 from sip.softphone import commands, reports
 from sip.softphone.reports import Report
 
-READY_LIMIT = 15.0
+READY_LIMIT = 30.0
 """Seconds that a phone may take to listen: two cores may be busy with the gateway's own start."""
 
-STOP_LIMIT = 5.0
+STOP_LIMIT = 10.0
 """Seconds between asking a phone to end and killing it."""
+
+REPORT_LIMIT = 20.0
+"""Seconds that a report may take, unless the caller knows better."""
 
 _STDERR_SHOWN = 2000
 """Characters of a failed phone's stderr that its error quotes."""
@@ -126,7 +129,7 @@ class Softphone:
                 await self.expect("done", do=command.do)
 
     async def expect(
-        self, event: str, call: str | None = None, *, within: float = 5.0, **facts: Any
+        self, event: str, call: str | None = None, *, within: float = REPORT_LIMIT, **facts: Any
     ) -> Report:
         """The first report of this kind that was not given out yet, waiting for it if need be.
 

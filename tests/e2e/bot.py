@@ -21,9 +21,6 @@ from tests.peers import network
 RECEIVE_BUFFER = 16 * 1024
 """Bytes that the kernel keeps of what a bot does not read; left alone, minutes of audio."""
 
-PATIENCE = 5.0
-"""Seconds that a message may take."""
-
 
 class Conversation:
     """One connection of the gateway."""
@@ -48,7 +45,9 @@ class Conversation:
         self._ready = asyncio.Event()
         self._news = asyncio.Condition()
 
-    async def expect(self, kind: str, within: float = PATIENCE, **fields: Any) -> dict[str, Any]:
+    async def expect(
+        self, kind: str, within: float = network.PATIENCE, **fields: Any
+    ) -> dict[str, Any]:
         """The first message of this type with these fields that was not given out before."""
 
         def found() -> int | None:
@@ -83,7 +82,7 @@ class Conversation:
             samples = np.frombuffer(bytes(self.audio[: len(self.audio) // 2 * 2]), "<i2") / 32768
             return analyse(samples, self.rate).seconds_of(hertz) >= seconds
 
-        await network.until(heard, f"the bot hears {tone_name(hertz)}", PATIENCE)
+        await network.until(heard, f"the bot hears {tone_name(hertz)}")
 
     async def break_off(self) -> None:
         """Drop the connection without a closing handshake."""
@@ -148,7 +147,7 @@ class ScriptedBot:
             await self._server.wait_closed()
             self._server = None
 
-    async def conversation(self, within: float = PATIENCE) -> Conversation:
+    async def conversation(self, within: float = network.PATIENCE) -> Conversation:
         """The next connection, once it has had its `start`."""
         try:
             async with asyncio.timeout(within):

@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -24,7 +23,7 @@ os.environ.pop("LD_PRELOAD", None)
 SPARE_FILES = 8
 """Open files that a test may leave: database connections and HTTP keep-alive come and go."""
 
-RELEASE_LIMIT = 10.0
+RELEASE_LIMIT = 20.0
 """Seconds until everything of a finished call is gone; BYE may be repeated meanwhile."""
 
 LOG_LINES = 30
@@ -89,8 +88,7 @@ async def gateway(
 
 async def nothing_left(process: GatewayProcess, before: Footprint) -> None:
     """Wait until calls, legs, pump ports, RTP ports, processes and files are released."""
-    async with httpx.AsyncClient(base_url=process.world.api) as client:
-        api = Api(client)
+    async with Api.of(process.world) as api:
 
         async def remains() -> dict[str, object]:
             metrics = await api.metrics()
@@ -125,11 +123,9 @@ def world(gateway: GatewayProcess) -> World:
 
 
 @pytest_asyncio.fixture
-async def api(gateway: GatewayProcess) -> AsyncIterator[Api]:
-    """The shared gateway's control API."""
-    async with httpx.AsyncClient(base_url=gateway.world.api) as client:
-        api = Api(client)
-        await api.begin()
+async def api(world: World) -> AsyncIterator[Api]:
+    """The gateway's control API."""
+    async with Api.of(world) as api:
         yield api
 
 

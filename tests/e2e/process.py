@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import httpx
 from tests.e2e.world import GATEWAY, World
 from tests.peers import network
 
-READY_LIMIT = 20.0
-STOP_LIMIT = 15.0
+READY_LIMIT = 40.0
+STOP_LIMIT = 30.0
 """Seconds. Far above what it takes: two cores may be busy with something else."""
 
 SWITCHHOOK = str(Path(sys.executable).with_name("switchhook"))
@@ -73,7 +74,9 @@ class GatewayProcess:
     def ready(self) -> bool:
         """What `/readyz` says."""
         try:
-            return httpx.get(f"{self.world.api}/readyz", timeout=2).status_code == 200
+            return (
+                httpx.get(f"{self.world.api}/readyz", timeout=network.PATIENCE).status_code == 200
+            )
         except httpx.TransportError:
             return False
 
@@ -142,6 +145,15 @@ class Api:
         self._client = client
         self.earlier: set[str] = set()
 
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, world: World) -> AsyncIterator[Api]:
+        """That of the gateway of this world, from now on."""
+        async with httpx.AsyncClient(base_url=world.api, timeout=network.PATIENCE) as client:
+            api = cls(client)
+            await api.begin()
+            yield api
+
     async def begin(self) -> None:
         """From here on `record` means calls that end later."""
         self.earlier = {call["id"] for call in await self.ended()}
@@ -153,21 +165,41 @@ class Api:
 
     async def only_call(self) -> dict[str, Any]:
         """The one call in progress."""
-        await network.until(self._one_lives, "one call is in progress", within=5)
+        await network.until(self._one_lives, "one call is in progress")
         return (await self.live())[0]
 
-    async def seen(self, method: str) -> None:
-        """Until the timeline of the one call in progress has a SIP request of this method."""
-        call = await self.only_call()
+    async def event(self, name: str, text: str = "") -> dict[str, Any]:
+        """The first event of this name in the one call in progress, once it has happened.
 
-        async def told() -> bool:
-            detail = await self._get(f"/v1/calls/{call['id']}")
-            messages = [event for event in detail["timeline"] if event["name"] == "sip.message"]
-            return any(message["text"].startswith(f"{method} ") for message in messages)
+        `text`: what it begins with; of a `sip.message` its method or status.
+        """
+        call = (await self.only_call())["id"]
+        found: list[dict[str, Any]] = []
 
-        await network.until(told, f"{method} is in the call's timeline", within=10)
+        async def happened() -> bool:
+            timeline = (await self._get(f"/v1/calls/{call}"))["timeline"]
+            named = [event for event in timeline if event["name"] == name]
+            found[:] = [event for event in named if event.get("text", "").startswith(text)]
+            return bool(found)
 
-    async def record(self, within: float = 10) -> dict[str, Any]:
+        await network.until(happened, f"{name} {text} is in the call's timeline")
+        return found[0]
+
+    async def seen(self, message: str) -> None:
+        """Wait until a SIP message that begins so was sent or received in the one live call."""
+        await self.event("sip.message", message)
+
+    async def goes_on(self, seconds: float) -> None:
+        """Wait until the one call in progress has lasted so much longer."""
+        live = await self.only_call()
+
+        async def later() -> bool:
+            now = (await self._get(f"/v1/calls/{live['id']}"))["call"]["duration_ms"]
+            return bool(now > live["duration_ms"] + 1000 * seconds)
+
+        await network.until(later, f"the call goes on for {seconds} s")
+
+    async def record(self, within: float = network.PATIENCE) -> dict[str, Any]:
         """The record of the one call that has ended since `begin`, with its `timeline`."""
         found: list[dict[str, Any]] = []
 
@@ -194,6 +226,10 @@ class Api:
     async def get(self, path: str) -> httpx.Response:
         """Any resource."""
         return await self._client.get(path)
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Anything else."""
+        return await self._client.request(method, path, **options)
 
     async def metrics(self) -> dict[str, float]:
         """Every sample without labels, by name; labelled ones as `name{labels}`."""

@@ -27,7 +27,6 @@ from tests.e2e.world import (
     prompt,
     transfer_node,
 )
-from tests.peers import network
 from tests.peers.script import Agent, Caller
 
 WHISPER = tone_name(PROMPTS["operator"])
@@ -43,7 +42,7 @@ def flow(name: str, **node: Any) -> dict[str, Any]:
                 method="attended",
                 waiting="music",
                 whisper=prompt("operator"),
-                timeout=5,
+                timeout=20,
                 next="bye",
                 **node,
             ),
@@ -57,7 +56,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     """A gateway whose agents are consulted."""
     world = World(
         tmp_path_factory.mktemp("gateway"),
-        settings={"trunks": {"carrier": {"refer": {"first_notify": 8, "final_notify": 9}}}},
+        settings={"trunks": {"carrier": {"refer": {"first_notify": 15, "final_notify": 20}}}},
         flows=(
             flow("handed_over", target="replaces"),
             flow("joined", target="joins"),
@@ -179,9 +178,7 @@ class TestTheCallerIsBroughtBack:
         there = {"address": CARRIER, "gateway": world.address, "number": "672"}
         async with await peer(script, **there) as trunk:
             call = await api.only_call()
-            await network.until(
-                lambda: "202 Accepted" in trunk.messages(), "REFER is sent", within=8
-            )
+            await trunk.said("SIP/2.0 202")
             assert (await api.decide(call["id"], "cancel_transfer")).status_code == 202
             await pbx.expect("disconnected", by="peer")
         (attempt,) = (await api.record())["attempts"]

@@ -9,7 +9,7 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone, tone_name
 from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.process import Api
-from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PROMPTS, World
+from tests.e2e.world import AGENT_TONE, BACKLOG, CALLER_TONE, CARRIER, PROMPTS, World
 
 BOT_TONE = 1760
 
@@ -97,7 +97,7 @@ class TestPlayback:
         self, world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path
     ) -> None:
         talk = await call(world, caller, bot, tmp_path / "a.wav")
-        await talk.say(tone(BOT_TONE, 1.8))
+        await talk.say(tone(BOT_TONE, BACKLOG - 1))
         await talk.send("mark", name="never")
         await caller.expect("heard", "a", sound=tone_name(BOT_TONE))
         await talk.send("clear")
@@ -109,7 +109,7 @@ class TestPlayback:
         self, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
         talk = await call(world, caller, bot)
-        await talk.say(tone(BOT_TONE, 5.0))
+        await talk.say(tone(BOT_TONE, BACKLOG + 3))
         assert (await talk.expect("error"))["code"] == "slow_down"
         await hang_up(caller)
 
@@ -229,7 +229,7 @@ class TestABotFails:
         await caller.send(
             commands.Dial(call="a", to=world.number("100"), record=tmp_path / "a.wav")
         )
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["bot-failed"]), within=10)
+        await caller.expect("heard", "a", sound=tone_name(PROMPTS["bot-failed"]))
         await caller.expect("disconnected", "a", by="peer")
         assert (await api.record())["path"] == ["talk", "bot_failed"]
 

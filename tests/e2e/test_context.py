@@ -43,7 +43,7 @@ FLOWS: tuple[dict[str, Any], ...] = (
         "start": "sales",
         "nodes": {
             "sales": transfer_node(
-                target="sales", context={**PACKET, "summary": "word " * 150}, timeout=3
+                target="sales", context={**PACKET, "summary": "word " * 150}, timeout=20
             )
         },
     },
@@ -131,7 +131,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
             {
                 "flow": "told_outside",
                 "start": "sales",
-                "nodes": {"sales": transfer_node(target="stranger", timeout=3)},
+                "nodes": {"sales": transfer_node(target="stranger", timeout=20)},
             },
         ),
         numbers={
@@ -302,7 +302,7 @@ class TestWhoCalls:
             await peer(script, address=CARRIER, gateway=world.address, number=number),
         ):
             pass
-        return called.messages()
+        return "\n".join(called.messages())
 
     async def test_a_trusted_trunk_is_told_who_calls(self, world: World, peer: StartPeer) -> None:
         agent = Agent("is told").is_called(

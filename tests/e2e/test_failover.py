@@ -26,7 +26,7 @@ from tests.peers.script import Agent, Registrar, Script
 from tests.peers.sipp import Sipp
 
 GATEWAY, FIRST, SECOND, CALLER = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
-LIMIT = 10.0
+LIMIT = network.PATIENCE
 
 
 @dataclass

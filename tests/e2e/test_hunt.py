@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from sip.softphone import commands
@@ -193,12 +192,13 @@ class TestTryingAgain:
         self, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
     ) -> None:
         """RFC 3261 section 20.33."""
-        busy = commands.Policy(user="sales", answer=503, headers={"Retry-After": "2"})
-        await pbx.send(busy)
+        await pbx.send(commands.Policy(user="sales", answer=None))
         recording = await dial(caller, world, "642", tmp_path)
-        await pbx.expect("disconnected", "in-1")
+        await pbx.expect("incoming", "in-1")
         again = commands.Policy(user="sales", tone=AGENT_TONE, record=tmp_path / "agent.wav")
         await pbx.send(again)
+        busy = commands.Answer(call="in-1", code=503, headers={"Retry-After": "2"})
+        await pbx.send(busy)
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await caller.send(commands.HangUp(call="a"))
         await caller.expect("recorded", "a")
@@ -244,8 +244,7 @@ class TestTheLadder:
         )
         assert forgotten.returncode == 0, forgotten.stderr
         assert await methods() == [referred, dialled]
-        async with httpx.AsyncClient(base_url=world.api) as client:
-            answer = (await client.get("/v1/trunks/carrier/capabilities")).json()
+        answer = (await api.get("/v1/trunks/carrier/capabilities")).json()
         assert (answer["refer"]["takes"], answer["refer"]["code"]) == (False, 405)
 
 
@@ -266,16 +265,16 @@ class TestWhoCanBeReached:
     async def test_an_agent_who_said_so_is_not_dialled(
         self, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
     ) -> None:
-        async with httpx.AsyncClient(base_url=world.api) as client:
-            place = "/v1/targets/sales/availability"
-            said = await client.put(place, json={"available": False, "reason": "at lunch"})
-            assert said.status_code == 200, said.text
-            try:
-                await dial(caller, world, "645", tmp_path)
-                await caller.expect("heard", "a", sound=heard("default"))
-                await caller.expect("disconnected", "a", by="peer")
-            finally:
-                await client.delete(place, headers={"Content-Type": "application/json"})
+        place = "/v1/targets/sales/availability"
+        reason = {"available": False, "reason": "at lunch"}
+        said = await api.request("PUT", place, json=reason)
+        assert said.status_code == 200, said.text
+        try:
+            await dial(caller, world, "645", tmp_path)
+            await caller.expect("heard", "a", sound=heard("default"))
+            await caller.expect("disconnected", "a", by="peer")
+        finally:
+            await api.request("DELETE", place, headers={"Content-Type": "application/json"})
         [attempt] = (await api.record())["attempts"]
         assert attempt["reason"] == "set to unavailable: at lunch"
 

@@ -22,9 +22,12 @@ class TestACallIsTaken:
     async def test_it_is_answered_and_ends_with_the_callers_bye(
         self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
     ) -> None:
-        script = Caller("talks and hangs up").dials().is_answered().talks(0.3).hangs_up()
-        async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+        script = Caller("talks and hangs up").dials().is_answered().waits().hangs_up()
+        where = {"address": CARRIER, "gateway": world.address, "number": "100"}
+        async with await peer(script, **where) as sipp:
             talk = await bot.conversation()
+            await sipp.said("ACK")
+            sipp.go_on()
             assert (await talk.expect("stop"))["reason"] == "caller_hangup"
         record = await api.record()
         assert record["disposition"] == "contained"
@@ -40,9 +43,11 @@ class TestACallIsTaken:
     ) -> None:
         """The allow-list of the trunk; User-to-User is RFC 7433."""
         headers = ("X-Account: 4711", "User-to-User: 6162;encoding=hex", "Subject: secret")
-        script = Caller("sends headers").dials(headers).is_answered().talks(0.3).hangs_up()
+        script = Caller("sends headers").dials(headers).is_answered().is_hung_up_on()
         async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
-            start = (await bot.conversation()).start
+            talk = await bot.conversation()
+            start = talk.start
+            await talk.send("hangup")
         received = {name.lower(): value for name, value in start["sip"]["headers"].items()}
         assert received == {"x-account": "4711", "user-to-user": "6162;encoding=hex"}
 
@@ -64,7 +69,7 @@ class TestACallIsTaken:
         async def all_stored() -> bool:
             return len(await api.ended()) == before + 100
 
-        await network.until(all_stored, "each call has left one record", within=10)
+        await network.until(all_stored, "each call has left one record")
 
 
 class TestACallIsGivenUp:
@@ -78,9 +83,7 @@ class TestACallIsGivenUp:
         gateway.signal(signal.SIGSTOP)
         try:
             sipp = await peer(script, address=CARRIER, gateway=world.address, number="100")
-            await network.until(
-                lambda: sipp.has_seen("CANCEL"), "the caller has sent its CANCEL", within=5
-            )
+            await sipp.said("CANCEL")
         finally:
             gateway.signal(signal.SIGCONT)
         async with sipp:
@@ -155,11 +158,16 @@ class TestDigits:
 
     async def test_by_info(self, world: World, peer: StartPeer, bot: ScriptedBot) -> None:
         """application/dtmf-relay in INFO (RFC 6086)."""
-        script = Caller("presses 5 by INFO").dials().is_answered().talks(0.2)
-        script.sends_info_digit("5").talks(0.2).hangs_up()
-        async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+        script = Caller("presses 5 by INFO").dials().is_answered().waits()
+        script.sends_info_digit("5").is_hung_up_on()
+        where = {"address": CARRIER, "gateway": world.address, "number": "100"}
+        async with await peer(script, **where) as sipp:
             talk = await bot.conversation()
+            await sipp.said("ACK")
+            sipp.go_on()
             assert (await talk.expect("dtmf"))["digit"] == "5"
+            await sipp.said("SIP/2.0 200", within="2 INFO")
+            await talk.send("hangup")
 
 
 class TestHold:

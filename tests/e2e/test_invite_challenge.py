@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -50,9 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
 @pytest_asyncio.fixture
 async def api(home: GatewayProcess) -> AsyncIterator[Api]:
     """Its control API."""
-    async with httpx.AsyncClient(base_url=home.world.api) as client:
-        api = Api(client)
-        await api.begin()
+    async with Api.of(home.world) as api:
         yield api
 
 
@@ -123,7 +120,7 @@ async def transferred(
     record = await api.record()
     assert PASSWORD not in str(record)
     (attempt,) = record["attempts"]
-    messages = [Message(text.lstrip()) for text in re.split("-{40,} .*\n.*:\n", pbx.messages())]
+    messages = [Message(text) for text in pbx.messages()]
     invites = {each.header("CSeq"): each for each in messages if each.start_line[:7] == "INVITE "}
     return Transferred(attempt, list(invites.values()))
 

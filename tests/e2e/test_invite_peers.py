@@ -20,7 +20,7 @@ GOODBYE = {"type": "hangup", "prompt": prompt("goodbye")}
 RING = 1.0
 """Seconds that an agent may ring where a test waits for that."""
 
-LONG = 10.0
+LONG = 20.0
 """Where it answers, be the machine as busy as it may."""
 
 
@@ -61,7 +61,7 @@ async def attempt_when(
     """The one attempt of a call whose agent follows this script to its end."""
     async with await peer(agent, address=PBX, port=world.pbx_port):
         await caller.send(commands.Dial(call="a", to=world.number(number)))
-        await caller.expect("disconnected", "a", within=12, by="peer")
+        await caller.expect("disconnected", "a", by="peer")
     (attempt,) = (await api.record())["attempts"]
     return dict(attempt)
 
@@ -109,9 +109,16 @@ class TestAnAnswerCrossesTheCancel:
 class TestTheCallerHangsUp:
     """RFC 3261 section 9.1: the agent stops ringing at once."""
 
-    @pytest.mark.parametrize("moment", ["before a response", "ringing", "early media"])
+    @pytest.mark.parametrize(
+        ("moment", "message"),
+        [
+            ("before a response", "INVITE"),
+            ("ringing", "SIP/2.0 180"),
+            ("early media", "SIP/2.0 183"),
+        ],
+    )
     async def test_the_agent_gets_a_cancel(
-        self, moment: str, world: World, peer: StartPeer, caller: Softphone, api: Api
+        self, moment: str, message: str, world: World, peer: StartPeer, caller: Softphone, api: Api
     ) -> None:
         agent = Agent(f"is given up: {moment}").is_called()
         match moment:
@@ -122,11 +129,12 @@ class TestTheCallerHangsUp:
             case _:
                 agent.talks(0.6).rings()
         agent.is_cancelled()
-        sipp = await peer(agent, address=PBX, port=world.pbx_port)
-        script = Caller("gives up").dials().is_answered().talks(0.3).hangs_up()
+        called = await peer(agent, address=PBX, port=world.pbx_port)
+        script = Caller("gives up").dials().is_answered().waits().hangs_up()
         where = {"address": CARRIER, "gateway": world.address, "number": "620"}
-        async with sipp, await peer(script, **where):
-            pass
+        async with called, await peer(script, **where) as sipp:
+            await called.said(message)
+            sipp.go_on()
         record = await api.record()
         assert record["disposition"] == "abandoned"
         assert record["attempts"][0]["outcome"] == "abandoned"
@@ -136,13 +144,12 @@ class TestTheCallerHangsUp:
     ) -> None:
         agent = Agent("answers too late").is_called().rings().receives("CANCEL")
         agent.replies(200, "OK").answers_late().receives("ACK").is_hung_up_on()
-        script = Caller("gives up").dials().is_answered().talks(0.3).hangs_up()
+        script = Caller("gives up").dials().is_answered().waits().hangs_up()
         where = {"address": CARRIER, "gateway": world.address, "number": "620"}
-        async with (
-            await peer(agent, address=PBX, port=world.pbx_port),
-            await peer(script, **where),
-        ):
-            pass
+        called = await peer(agent, address=PBX, port=world.pbx_port)
+        async with called, await peer(script, **where) as sipp:
+            await called.said("SIP/2.0 180")
+            sipp.go_on()
         assert (await api.record())["attempts"][0]["outcome"] == "abandoned"
 
 

@@ -94,7 +94,7 @@ async def numbered(
         where = {"address": CARRIER, "gateway": world.address, "number": "100"}
         async with await peer(script, receive_limit=CALL_LIMIT, **where):
             talk = await bot.conversation()
-            await network.until(lambda: phone.peer is not None, "the gateway sends", within=5)
+            await network.until(lambda: phone.peer is not None, "the gateway sends")
             yield NumberedCaller(phone, talk)
             await talk.send("hangup")
 

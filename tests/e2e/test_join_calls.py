@@ -21,24 +21,16 @@ from tests.e2e.process import Api
 from tests.e2e.test_replaces import dialog
 from tests.e2e.transfers_in import (
     BRANCH,
-    COLLEAGUE,
-    COLLEAGUE_PORT,
     COLLEAGUE_TONE,
+    colleague,
+    once_joined,
     shared_gateway,
 )
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network
 from tests.peers.script import Agent, Caller
 
-__all__ = ["shared_gateway"]
-
-
-@pytest.fixture
-async def colleague(start_phone: StartPhone, tmp_path: Path) -> Softphone:
-    """Whom the agent asks."""
-    phone = await start_phone(COLLEAGUE, COLLEAGUE_PORT, name="colleague")
-    await phone.send(commands.Policy(tone=COLLEAGUE_TONE, record=tmp_path / "colleague.wav"))
-    return phone
+__all__ = ["colleague", "shared_gateway"]
 
 
 @pytest.fixture
@@ -73,7 +65,7 @@ async def records(api: Api, *numbers: str) -> list[dict[str, Any]]:
                 found[call["number"]] = call["id"]
         return set(numbers) <= found.keys()
 
-    await network.until(stored, f"records of {numbers}", within=10)
+    await network.until(stored, f"records of {numbers}")
     details = [(await api.get(f"/v1/calls/{found[number]}")).json() for number in numbers]
     return [{**detail["call"], "timeline": detail["timeline"]} for detail in details]
 
@@ -168,12 +160,13 @@ class TestAnAgentJoinsACallerWithAColleague:
         tmp_path: Path,
     ) -> None:
         """An agent who does not wait for the colleague's answer: the caller waits in its place."""
-        await colleague.send(commands.Policy(tone=COLLEAGUE_TONE, ring=1.5))
+        await colleague.send(commands.Policy(tone=COLLEAGUE_TONE, answer=None))
         await asks(agent, "672", world, tmp_path)
         await colleague.expect("incoming")
         await agent.send(commands.Join(call="in-1", other="b"))
         await agent.expect("disconnected", "b", by="peer")
         assert not colleague.seen("confirmed")
+        await colleague.send(commands.Answer(call="in-1"))
         await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         await caller.send(commands.HangUp(call="a"))
         await colleague.expect("disconnected", by="peer")
@@ -231,7 +224,7 @@ class TestAnAgentJoinsACallerWithAColleague:
             ended = [call for call in await api.ended() if call["id"] not in api.earlier]
             return {call["end"] for call in ended} == {"joined", "caller_hangup"}
 
-        await network.until(both, "both records are stored", within=10)
+        await network.until(both, "both records are stored")
 
     async def test_a_bot_that_the_agent_talks_to_gets_the_caller(
         self,
@@ -267,10 +260,11 @@ class TestWhatIsNotJoined:
         """481 stands in the NOTIFY: as an answer to REFER it would end the agent's own call (RFC
         5057 section 5.1)."""
         uri = f"{world.number('672')}?Replaces=gone%40x%3Bto-tag%3Da1%3Bfrom-tag%3Db2"
-        script = Agent("names nothing").is_called().rings().answers().talks(0.2)
+        script = Agent("names nothing").is_called().rings().answers().waits()
         script.refers(f"<{uri}>").is_notified("100").is_notified("481", "terminated")
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         (record,) = await records(api, "670")
         joined, reached = record["attempts"]

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import soundfile
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import analyse, tone_name
+from sip.softphone.tones import SOUND, analyse, tone_name
 from tests.e2e.bot import ScriptedBot
-from tests.e2e.conftest import StartPeer, StartPhone
+from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.transfers_in import (
-    COLLEAGUE,
-    COLLEAGUE_PORT,
     COLLEAGUE_TONE,
     COLLEAGUE_URI,
+    colleague,
+    once_joined,
     shared_gateway,
 )
 from tests.e2e.world import (
@@ -32,19 +31,20 @@ from tests.e2e.world import (
     World,
 )
 from tests.peers.script import Agent, Caller
+from tests.peers.sipp import Sipp
 
-__all__ = ["shared_gateway"]
-
-
-@pytest.fixture
-async def colleague(start_phone: StartPhone) -> Softphone:
-    """Whom the agent refers the caller to."""
-    return await start_phone(COLLEAGUE, COLLEAGUE_PORT, name="colleague")
+__all__ = ["colleague", "shared_gateway"]
 
 
 def agent(name: str) -> Agent:
-    """An agent who has answered and talked."""
-    return Agent(name).is_called().rings().answers().talks(0.3)
+    """An agent who has answered, and goes on once it talks with the caller."""
+    return Agent(name).is_called().rings().answers().waits()
+
+
+async def answers(colleague: Softphone, sipp: Sipp, code: int = 200) -> None:
+    """The colleague's final response comes once the referrer was told that it rings."""
+    await sipp.said("NOTIFY", 2)
+    await colleague.send(commands.Answer(call="in-1", code=code))
 
 
 class TestAnAgentRefersTheCallerOn:
@@ -59,16 +59,18 @@ class TestAnAgentRefersTheCallerOn:
         api: Api,
         tmp_path: Path,
     ) -> None:
-        await colleague.send(commands.Policy(ring=0.5, tone=COLLEAGUE_TONE))
+        await colleague.send(commands.Policy(answer=None, tone=COLLEAGUE_TONE))
         script = agent("refers").refers(f"<{COLLEAGUE_URI}?X-Inj=1&Priority=urgent>")
         script.is_notified("100").is_notified("180").is_notified("200", "terminated")
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(
                 commands.Dial(
                     call="a", to=world.number("670"), tone=CALLER_TONE, record=tmp_path / "a.wav"
                 )
             )
+            await once_joined(sipp, api)
             invited = await colleague.expect("incoming")
+            await answers(colleague, sipp)
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         assert "X-Inj" not in invited.headers
         assert "Priority" not in invited.headers
@@ -96,21 +98,26 @@ class TestAnAgentRefersTheCallerOn:
     ) -> None:
         """What was recorded of the agent ends with it, and the colleague has a file of its own."""
         await colleague.send(
-            commands.Policy(ring=0.5, tone=COLLEAGUE_TONE, record=tmp_path / "colleague.wav")
+            commands.Policy(answer=None, tone=COLLEAGUE_TONE, record=tmp_path / "colleague.wav")
         )
-        script = agent("is recorded").talks(1).refers(f"<{COLLEAGUE_URI}>")
+        script = agent("is recorded").refers(f"<{COLLEAGUE_URI}>")
         script.is_notified("100").is_notified("180").is_notified("200", "terminated")
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(
                 commands.Dial(
                     call="a", to=world.number("670"), tone=CALLER_TONE, record=tmp_path / "a.wav"
                 )
             )
+            await api.event("transfer.joined")
             live = await api.only_call()
             answer = await api.decide(live["id"], "recording", action="start", leg="agent")
             assert answer.status_code == 202, answer.text
+            await api.goes_on(1)
+            sipp.go_on()
+            await answers(colleague, sipp)
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
             await colleague.expect("heard", sound=tone_name(CALLER_TONE))
+            await api.goes_on(0.5)
         await caller.send(commands.HangUp(call="a"))
         await colleague.expect("disconnected", by="peer")
         made = {each["leg"]: each for each in (await api.record())["recordings"]}
@@ -134,11 +141,11 @@ class TestAnAgentRefersTheCallerOn:
         api: Api,
         tmp_path: Path,
     ) -> None:
-        await colleague.send(commands.Policy(answer=486, reason="Busy Here", ring=0.8))
+        await colleague.send(commands.Policy(answer=None))
         script = agent("keeps the caller").refers(f"<{COLLEAGUE_URI}>")
         script.is_notified("100").is_notified("180").is_notified("486 Busy Here", "terminated")
-        script.talks(1.2).hangs_up()
-        async with await peer(script, address=PBX, port=world.pbx_port, echo=True):
+        script.waits().hangs_up()
+        async with await peer(script, address=PBX, port=world.pbx_port, echo=True) as sipp:
             await caller.send(
                 commands.Dial(
                     call="a", to=world.number("670"), tone=CALLER_TONE, record=tmp_path / "a.wav"
@@ -146,8 +153,12 @@ class TestAnAgentRefersTheCallerOn:
             )
             # The agent sends back what it hears: its own voice tells the caller who is there.
             await caller.expect("heard", "a", sound=tone_name(CALLER_TONE))
-            await caller.expect("heard", "a", sound="sound")
+            caller.forget("heard")
+            sipp.go_on()
+            await caller.expect("heard", "a", sound=SOUND)
+            await answers(colleague, sipp, 486)
             await caller.expect("heard", "a", sound=tone_name(CALLER_TONE))
+            sipp.go_on()
             bye = await caller.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-End") == "completed"
         record = await api.record()
@@ -169,10 +180,11 @@ class TestAnAgentRefersTheCallerOn:
         await colleague.send(commands.Policy(provisional=None, answer=None, tone=COLLEAGUE_TONE))
         script = agent("leaves at once").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
         script.hangs_up().is_notified("200", "terminated")
-        async with await peer(script, address=PBX, port=world.pbx_port):
+        async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
             await caller.send(
                 commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
             )
+            await once_joined(sipp, api)
             await api.seen("BYE")
             await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -194,10 +206,11 @@ class TestAnAgentRefersTheCallerOn:
         await colleague.send(commands.Policy(provisional=None, answer=None))
         script = agent("leaves a caller behind").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
         script.hangs_up().is_notified("486", "terminated")
-        async with await peer(script, address=PBX, port=world.pbx_port):
+        async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
             await caller.send(
                 commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
             )
+            await once_joined(sipp, api)
             await api.seen("BYE")
             await colleague.send(commands.Answer(call="in-1", code=486))
             await caller.expect("heard", "a", sound=tone_name(PROMPTS["code-486"]))
@@ -220,13 +233,16 @@ class TestAnAgentRefersTheCallerOn:
         tmp_path: Path,
     ) -> None:
         """RFC 6665 section 4.2.2: the referrer does not listen; caller and colleague talk."""
-        await colleague.send(commands.Policy(ring=0.3, tone=COLLEAGUE_TONE))
+        await colleague.send(commands.Policy(provisional=None, answer=None, tone=COLLEAGUE_TONE))
         script = agent("does not listen").refers(f"<{COLLEAGUE_URI}>")
         script.receives("NOTIFY").replies(481, "Subscription Does Not Exist")
-        async with await peer(script.is_hung_up_on(), address=PBX, port=world.pbx_port):
+        async with await peer(script.is_hung_up_on(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(
                 commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
             )
+            await once_joined(sipp, api)
+            await sipp.said("SIP/2.0 481")
+            await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         await caller.send(commands.HangUp(call="a"))
         referred, _ = (await api.record())["attempts"]
@@ -242,8 +258,9 @@ class TestAnAgentRefersTheCallerOn:
             (f"Refer-To: <{COLLEAGUE_URI}>", "Refer-Sub: false", "Supported: norefersub"),
         )
         script.gets(202, {"Refer-Sub": "false"}).is_hung_up_on()
-        async with await peer(script, address=PBX, port=world.pbx_port):
+        async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
             await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         await api.record()
@@ -256,8 +273,9 @@ class TestAnAgentRefersTheCallerOn:
         uri = f"{COLLEAGUE_URI}?Replaces=12%40x%3Bto-tag%3Da1%3Bfrom-tag%3Db2&X-Inj=1"
         script = agent("has consulted").refers(f"<{uri}>").is_notified("100")
         script.is_notified("481", "terminated").hangs_up()
-        async with await peer(script, address=PBX, port=world.pbx_port):
+        async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         (invite,) = [
@@ -277,9 +295,9 @@ class TestWhatIsNotCarriedOut:
         self, world: World, peer: StartPeer, caller: Softphone, api: Api
     ) -> None:
         script = agent("refers to a stranger").refers("<sip:premium@127.0.0.9>", code=603)
-        script.talks(0.2).hangs_up()
-        async with await peer(script, address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         assert [attempt["id"] for attempt in record["attempts"]] == ["t1"]
@@ -290,12 +308,15 @@ class TestWhatIsNotCarriedOut:
     async def test_a_second_refer_while_one_is_carried_out(
         self, world: World, peer: StartPeer, caller: Softphone, colleague: Softphone, api: Api
     ) -> None:
-        await colleague.send(commands.Policy(ring=1.0, provisional=None))
+        await colleague.send(commands.Policy(answer=None, provisional=None))
         script = agent("refers twice").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
         script.refers(f"<{COLLEAGUE_URI}>", code=491).is_notified("200", "terminated")
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await colleague.expect("confirmed", within=10)
+            await once_joined(sipp, api)
+            await sipp.said("SIP/2.0 491")
+            await colleague.send(commands.Answer(call="in-1"))
+            await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         await api.record()
 
@@ -333,13 +354,16 @@ class TestACallerHandsTheCallOver:
         tmp_path: Path,
     ) -> None:
         await colleague.send(
-            commands.Policy(ring=0.5, tone=COLLEAGUE_TONE, record=tmp_path / "c.wav")
+            commands.Policy(answer=None, tone=COLLEAGUE_TONE, record=tmp_path / "c.wav")
         )
         await pbx.send(commands.Policy(tone=AGENT_TONE, record=tmp_path / "p.wav"))
-        script = Caller("hands over").dials().is_answered().talks(0.5)
+        script = Caller("hands over").dials().is_answered().waits()
         script.refers(f"<{COLLEAGUE_URI}>").is_notified("100").is_notified("180")
         script.is_notified("200", "terminated").is_hung_up_on()
-        async with await peer(script, address=PBX, gateway=world.address, number="670"):
+        where = {"address": PBX, "gateway": world.address, "number": "670"}
+        async with await peer(script, **where) as sipp:
+            await once_joined(sipp, api)
+            await answers(colleague, sipp)
             await pbx.expect("heard", sound=tone_name(COLLEAGUE_TONE))
             await colleague.expect("heard", sound=tone_name(AGENT_TONE))
         await colleague.send(commands.HangUp(call="in-1"))
@@ -354,12 +378,17 @@ class TestACallerHandsTheCallOver:
         self, world: World, peer: StartPeer, bot: ScriptedBot, colleague: Softphone, api: Api
     ) -> None:
         # No 180: its NOTIFY would cross the BYE, which SIPp cannot follow.
-        await colleague.send(commands.Policy(provisional=None, ring=0.5, tone=COLLEAGUE_TONE))
-        script = Caller("hands the bot over").dials().is_answered().talks(0.3)
+        await colleague.send(commands.Policy(provisional=None, answer=None, tone=COLLEAGUE_TONE))
+        script = Caller("hands the bot over").dials().is_answered().waits()
         script.refers(f"<{COLLEAGUE_URI}>").is_notified("100").hangs_up()
         script.is_notified("200", "terminated")
-        async with await peer(script, address=PBX, gateway=world.address, number="100"):
+        where = {"address": PBX, "gateway": world.address, "number": "100"}
+        async with await peer(script, **where) as sipp:
             talk = await bot.conversation()
+            await sipp.said("ACK")
+            sipp.go_on()
+            await api.seen("BYE")
+            await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")
         await talk.hears(COLLEAGUE_TONE)
         await colleague.send(commands.Dtmf(call="in-1", digits="7"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -21,13 +20,11 @@ from tests.peers.sipp import Sipp
 
 FIRST, SECOND = "127.0.0.5", "127.0.0.6"
 AT_FIRST, AT_SECOND = 486, 603
-LIMIT = 8.0
-"""Seconds for a change to be noticed: the interval is one."""
 
 FLOW = {
     "flow": "pinged",
     "start": "to_number",
-    "nodes": {"to_number": transfer_node(target="pinged", timeout=5)},
+    "nodes": {"to_number": transfer_node(target="pinged", timeout=20)},
 }
 
 
@@ -77,9 +74,7 @@ def home(
 @pytest_asyncio.fixture
 async def api(home: GatewayProcess) -> AsyncIterator[Api]:
     """Its control API."""
-    async with httpx.AsyncClient(base_url=home.world.api) as client:
-        api = Api(client)
-        await api.begin()
+    async with Api.of(home.world) as api:
         yield api
 
 
@@ -99,7 +94,7 @@ async def is_seen(api: Api, address: str, ports: dict[str, int], *, up: bool) ->
     async def known() -> bool:
         return (await api.metrics()).get(name) == float(up)
 
-    await network.until(known, f"{address} is {'up' if up else 'down'}", LIMIT)
+    await network.until(known, f"{address} is {'up' if up else 'down'}")
 
 
 async def called(home: GatewayProcess, peer: StartPeer, api: Api) -> tuple[int, list[str]]:

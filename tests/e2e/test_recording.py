@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -20,7 +19,6 @@ from tests.e2e.conftest import StartGateway, StartPhone
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.test_bot import BOT_TONE, hang_up
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PROMPTS, World, prompt, transfer_node
-from tests.peers import network
 
 CARD_TONE = 1650
 """What the caller sends while the recording is paused."""
@@ -125,31 +123,6 @@ def mono(world: World, recording: dict[str, Any]) -> Heard:
     return analyse(samples[:, 0], rate)
 
 
-async def talked(api: Api, milliseconds: int) -> None:
-    """Wait until the call has gone on for so long."""
-    live = await api.only_call()
-
-    async def later() -> bool:
-        now = (await api.get(f"/v1/calls/{live['id']}")).json()["call"]["duration_ms"]
-        return bool(now > live["duration_ms"] + milliseconds)
-
-    await network.until(later, "they have talked", 5)
-
-
-async def event(api: Api, name: str) -> dict[str, Any]:
-    """The first event of this name of the one call in progress."""
-    found: list[dict[str, Any]] = []
-
-    async def happened() -> bool:
-        live = await api.only_call()
-        timeline = (await api.get(f"/v1/calls/{live['id']}")).json()["timeline"]
-        found[:] = [each for each in timeline if each["name"] == name]
-        return bool(found)
-
-    await network.until(happened, name, 15)
-    return found[0]
-
-
 class TestChannels:
     """Left the caller, right all that the caller hears, from the same 20 ms."""
 
@@ -179,8 +152,8 @@ class TestChannels:
         await pbx.send(commands.Policy(user="sales", tone=AGENT_TONE))
         talk = await call(world, caller, bot)
         await talk.send("transfer", target="sales")
-        await event(api, "transfer.joined")
-        await talked(api, 700)
+        await api.event("transfer.joined")
+        await api.goes_on(0.7)
         await hang_up(caller)
         (recording,) = (await api.record())["recordings"]
         left, right = channels(world, recording)
@@ -200,7 +173,7 @@ class TestOneLegAlone:
         )
         await caller.send(commands.Dial(call="a", to=world.number("682"), tone=CALLER_TONE))
         await pbx.expect("heard", sound=tone_name(CALLER_TONE))
-        await talked(api, 700)
+        await api.goes_on(0.7)
         await pbx.send(commands.HangUp(call="in-1"))
         await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
@@ -245,18 +218,18 @@ class TestOneLegAlone:
         await order(409, action="start", leg="agent-1")
         await order(422, action="start", leg="somebody")
         await talk.send("transfer", target="sales")
-        await event(api, "transfer.joined")
+        await api.event("transfer.joined")
         await order(202, action="start", leg="agent-1", sides="said")
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
-        await talked(api, 500)
+        await api.goes_on(0.5)
         await order(202, action="pause", leg="agent-1")
         await pbx.send(commands.Tone(call="in-1", hertz=CARD_TONE))
         await caller.expect("heard", "a", sound=tone_name(CARD_TONE))
-        await talked(api, 300)
+        await api.goes_on(0.3)
         await pbx.send(commands.Tone(call="in-1", hertz=AGENT_TONE))
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await order(202, action="resume", leg="agent-1")
-        await talked(api, 300)
+        await api.goes_on(0.3)
         await order(202, action="stop", leg="agent-1")
         await order(409, action="stop", leg="agent-1")
         await hang_up(caller)
@@ -342,16 +315,14 @@ class TestTheDisk:
         self, shared_gateway: GatewayProcess, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
         """`RLIMIT_FSIZE` refuses each write beyond so many bytes of a file."""
-        async with httpx.AsyncClient(base_url=world.api) as client:
-            api = Api(client)
-            await api.begin()
+        async with Api.of(world) as api:
             before = await api.metrics()
             room = shared_gateway.log.stat().st_size + ROOM
             _, hard = resource.prlimit(shared_gateway.pid, resource.RLIMIT_FSIZE)
             talk = await call(world, caller, bot)
             resource.prlimit(shared_gateway.pid, resource.RLIMIT_FSIZE, (room, hard))
             try:
-                failed = await event(api, "recording.failed")
+                failed = await api.event("recording.failed")
             finally:
                 resource.prlimit(shared_gateway.pid, resource.RLIMIT_FSIZE, (hard, hard))
             await hears(talk, CALLER_TONE)
@@ -376,9 +347,7 @@ class TestOpus:
         bot = ScriptedBot()
         await bot.start(world.bot_port)
         caller = await start_phone(CARRIER, world.carrier_port, name="caller")
-        async with httpx.AsyncClient(base_url=world.api) as client:
-            api = Api(client)
-            await api.begin()
+        async with Api.of(world) as api:
             talk = await call(world, caller, bot)
             await talk.say(tone(BOT_TONE, 0.6))
             await talk.hears(CALLER_TONE, 1.0)

@@ -16,7 +16,15 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import listen, tone_name
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
-from tests.e2e.world import CARRIER, FALLBACK, PROMPTS, REFERRED_TO, World
+from tests.e2e.world import (
+    CARRIER,
+    FALLBACK,
+    HASTY,
+    HASTY_TIMERS,
+    PROMPTS,
+    REFERRED_TO,
+    World,
+)
 from tests.peers.script import Caller
 
 TARGET = REFERRED_TO.replace("+", "[+]")
@@ -28,10 +36,16 @@ def referred(name: str) -> Caller:
 
 
 async def verdict(
-    script: Caller, world: World, peer: StartPeer, api: Api, number: str = "300"
+    script: Caller,
+    world: World,
+    peer: StartPeer,
+    api: Api,
+    number: str = "300",
+    *,
+    trunk: str = CARRIER,
 ) -> dict[str, Any]:
-    """Play the script; the attempt that came of it."""
-    async with await peer(script, address=CARRIER, gateway=world.address, number=number):
+    """Play the script at the address of this trunk; the attempt that came of it."""
+    async with await peer(script, address=trunk, gateway=world.address, number=number):
         pass
     record = await api.record()
     (attempt,) = record["attempts"]
@@ -115,9 +129,29 @@ class TestTheTransferFails:
         script = referred("falls silent").accepts()
         if first:
             script.notifies("SIP/2.0 100 Trying")
-        attempt = await verdict(script.is_hung_up_on(), world, peer, api)
+        attempt = await verdict(script.is_hung_up_on(), world, peer, api, trunk=HASTY)
         assert attempt["outcome"] == "no_verdict"
         assert attempt["timer"] == ("final_notify" if first else "first_notify")
+
+    @pytest.mark.parametrize(
+        ("trunk", "outcome", "timer"),
+        [(CARRIER, "connected", None), (HASTY, "no_verdict", "first_notify")],
+    )
+    async def test_each_trunk_has_timers_of_its_own(
+        self,
+        trunk: str,
+        outcome: str,
+        timer: str | None,
+        world: World,
+        peer: StartPeer,
+        api: Api,
+    ) -> None:
+        """What comes in time on the carrier's trunk is too late on another one."""
+        script = referred(f"notifies late, at {trunk}").accepts()
+        script.talks(HASTY_TIMERS["first_notify"] + 0.5)
+        script.tells("SIP/2.0 200 OK", "terminated;reason=noresource").is_hung_up_on()
+        attempt = await verdict(script, world, peer, api, trunk=trunk)
+        assert (attempt["outcome"], attempt["timer"]) == (outcome, timer)
 
 
 class TestThePeerLeavesEarly:

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -24,6 +23,7 @@ from tests.e2e.world import PBX, REFER_TIMERS, STRANGER, World
 from tests.peers import network
 from tests.peers.datagram import Peer, Socket
 from tests.peers.script import Caller
+from tests.peers.sipp import Sipp
 
 PROVIDER, BRANCH = "127.0.0.6", "127.0.0.7"
 REALM = "provider"
@@ -38,7 +38,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     secret = folder / "secret"
     secret.write_text(PASSWORD)
     password = {"file": str(secret)}
-    refer = {**REFER_TIMERS, "first_notify": 0.3}
     provider = {
         "registration": {
             "registrar": f"sip:{PROVIDER}:{network.free_port(PROVIDER)}",
@@ -46,14 +45,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
             "password": password,
             "realm": REALM,
         },
-        "refer": refer,
+        "refer": REFER_TIMERS,
         "transfers_in": {"refer": True},
         "routes": [{"number": "610", "flow": "refer"}, {"number": "611", "flow": "dial"}],
     }
     branch = {
         "digest": {"username": "branch-7", "password": password},
         "credentials": {"username": USER, "password": password, "realm": REALM},
-        "refer": refer,
+        "refer": REFER_TIMERS,
         "routes": [{"number": "610", "flow": "refer"}],
     }
     trunks = {"provider": provider, "branch": branch}
@@ -67,9 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
 @pytest_asyncio.fixture
 async def api(home: GatewayProcess) -> AsyncIterator[Api]:
     """Its control API."""
-    async with httpx.AsyncClient(base_url=home.world.api) as client:
-        api = Api(client)
-        await api.begin()
+    async with Api.of(home.world) as api:
         yield api
 
 
@@ -195,7 +192,8 @@ class TestNotify:
     async def test_the_trunk_is_answered(
         self, home: GatewayProcess, peer: StartPeer, start_phone: StartPhone, api: Api
     ) -> None:
-        script = Caller("challenges NOTIFY").dials().is_answered().refers(f"<{support(home)}>")
+        script = Caller("challenges NOTIFY").dials().is_answered().waits()
+        script.refers(f"<{support(home)}>")
         script.receives("NOTIFY").replies(401, "Unauthorized", self.CHALLENGE)
         script.is_notified("100", headers={"Authorization": f'realm="{REALM}"'})
         script.is_notified("200", "terminated").is_hung_up_on()
@@ -208,9 +206,9 @@ class TestNotify:
         port = network.free_port(STRANGER)
         thief = Caller("collects").receives("NOTIFY").replies(401, "Unauthorized", self.CHALLENGE)
         script = Caller("refers for a thief").dials(contact=f"sip:peer@{STRANGER}:{port}")
-        script.is_answered().refers(f"<{support(home)}>")
-        async with await peer(thief.is_hung_up_on(), address=STRANGER, port=port):
-            await self.hands_over(script, home, peer, start_phone, api)
+        script.is_answered().waits().refers(f"<{support(home)}>")
+        async with await peer(thief.is_hung_up_on(), address=STRANGER, port=port) as stranger:
+            await self.hands_over(script, home, peer, start_phone, api, stranger)
 
     async def hands_over(
         self,
@@ -219,12 +217,22 @@ class TestNotify:
         peer: StartPeer,
         start_phone: StartPhone,
         api: Api,
+        thief: Sipp | None = None,
     ) -> None:
-        """The caller refers to support, which then talks to sales in its place."""
+        """The caller refers to support, which then talks to sales in its place.
+
+        Support answers once the first NOTIFY was challenged: another would be in its way.
+        """
         phone = await start_phone(PBX, home.world.pbx_port, name="pbx")
-        await phone.send(commands.Policy(user="support", provisional=None, ring=0.3))
+        await phone.send(commands.Policy(user="support", provisional=None, answer=None))
         where = {"address": PROVIDER, "gateway": home.world.address, "number": "611"}
-        async with await peer(script, **where):
+        async with await peer(script, **where) as sipp:
+            await phone.expect("confirmed", "in-1")
+            await sipp.said("ACK")
+            sipp.go_on()
+            await phone.expect("incoming", "in-2")
+            await (thief.said("SIP/2.0 401") if thief else sipp.said("NOTIFY", 2))
+            await phone.send(commands.Answer(call="in-2"))
             await phone.expect("confirmed", "in-2")
         await phone.send(commands.HangUp(call="in-2"))
         await phone.expect("disconnected", "in-1", by="peer")
@@ -234,13 +242,3 @@ class TestNotify:
 def support(home: GatewayProcess) -> str:
     """Where the PBX has it."""
     return f"sip:support@{PBX}:{home.world.pbx_port}"
-
-
-async def test_each_trunk_has_timers_of_its_own(
-    home: GatewayProcess, peer: StartPeer, api: Api
-) -> None:
-    """What comes in time on the carrier's trunk is too late on this one."""
-    script = Caller("notifies after half a second").dials().is_answered().is_referred(TARGET)
-    script.accepts().talks(0.6).tells("SIP/2.0 200 OK", ENDED).is_hung_up_on()
-    verdict = await attempt(script, home, peer, api)
-    assert (verdict["outcome"], verdict["timer"]) == ("no_verdict", "first_notify")

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from sip.faulty.peer import FaultyPeer
+from sip.faulty.steps import Behaviour, Notify, Offer, Reply
 from sip.softphone.tones import SILENCE, Heard, analyse, tone_name
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.test_refer import TARGET, referred, verdict
 from tests.e2e.world import CARRIER, PROMPTS, World
+from tests.peers import network
 from tests.peers.rtp import RtpSocket
 from tests.peers.script import SDP, Caller
 
@@ -86,11 +89,20 @@ class TestTheHoldIsUndone:
     """After a failure the caller is ours again, and must hear us."""
 
     async def test_a_peer_that_resumes_by_itself_is_left_to_it(
-        self, world: World, peer: StartPeer, api: Api
+        self, world: World, api: Api
     ) -> None:
-        script = referred("resumes").accepts().holds().notifies(BUSY, ENDED).holds("sendrecv")
-        attempt = await verdict(script.is_hung_up_on(), world, peer, api)
+        """Its re-INVITE comes right behind the NOTIFY, and does not wait for an answer to it."""
+        refer = (Reply(202), Offer(), Notify(BUSY, ENDED, answered=False), Offer("sendrecv"))
+        async with FaultyPeer(CARRIER) as carrier:
+            call = await carrier.call(world.number("300"), Behaviour(refer=refer))
+            await call.finished(network.PATIENCE)
+        record = await api.record()
+        attempt = {**record["attempts"][0], "record": record}
         assert (attempt["outcome"], sent(attempt, "INVITE")) == ("busy", 0)
+        assert [each["held"] for each in record["timeline"] if each["name"] == "leg.hold"] == [
+            True,
+            False,
+        ]
 
     async def test_a_peer_that_holds_on_is_offered_audio_once(
         self, world: World, peer: StartPeer, api: Api

@@ -13,7 +13,8 @@ from sip.faulty.steps import Behaviour, Bye, Notify, Reply
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.test_refer import referred, verdict
-from tests.e2e.world import CARRIER, World
+from tests.e2e.world import CARRIER, PATIENT, World
+from tests.peers import network
 from tests.peers.script import Caller
 
 ENDED = "terminated;reason=noresource"
@@ -27,7 +28,7 @@ class TestNotifyAndBye:
     ) -> None:
         """RFC 5057: the BYE ends the call, not the subscription."""
         script = referred("bye, notify 200").accepts().hangs_up().notifies("SIP/2.0 200 OK", ENDED)
-        attempt = await verdict(script, world, peer, api)
+        attempt = await verdict(script, world, peer, api, trunk=PATIENT)
         assert (attempt["outcome"], attempt["code"]) == ("connected", 200)
         assert attempt["bye_by"] == "caller"
         assert attempt["record"]["disposition"] == "transferred"
@@ -36,7 +37,8 @@ class TestNotifyAndBye:
         self, world: World, peer: StartPeer, api: Api
     ) -> None:
         script = referred("bye, notify 486").accepts().hangs_up()
-        attempt = await verdict(script.notifies("SIP/2.0 486 Busy Here", ENDED), world, peer, api)
+        script.notifies("SIP/2.0 486 Busy Here", ENDED)
+        attempt = await verdict(script, world, peer, api, trunk=PATIENT)
         assert (attempt["outcome"], attempt["code"]) == ("busy", 486)
 
     @pytest.mark.parametrize("first", ["notify", "bye"])
@@ -47,10 +49,10 @@ class TestNotifyAndBye:
         """The second leaves before either is answered."""
         both = (Notify(f"SIP/2.0 {code} Verdict", ENDED, answered=False), Bye(answered=False))
         refer = (Reply(202), *(both if first == "notify" else reversed(both)))
-        async with FaultyPeer(CARRIER) as carrier:
+        async with FaultyPeer(PATIENT) as carrier:
             call = await carrier.call(world.number("300"), Behaviour(refer=refer))
-            await call.until(lambda: call.statuses("NOTIFY") == [200], within=5)
-            await call.until(lambda: call.statuses("BYE") == [200], within=5)
+            await call.until(lambda: call.statuses("NOTIFY") == [200], network.PATIENCE)
+            await call.until(lambda: call.statuses("BYE") == [200], network.PATIENCE)
         (attempt,) = (await api.record())["attempts"]
         assert (attempt["outcome"], attempt["code"]) == (outcome, code)
 
@@ -60,7 +62,7 @@ class TestNotifyAndBye:
         """Its lower CSeq must be refused (RFC 3261 section 12.2.2); what it says is true."""
         script = referred("overtaken").accepts().sends("BYE", number=40).gets(200)
         script.tells("SIP/2.0 200 OK", ENDED, number=39)
-        attempt = await verdict(script, world, peer, api)
+        attempt = await verdict(script, world, peer, api, trunk=PATIENT)
         assert (attempt["outcome"], attempt["code"]) == ("connected", 200)
         said = [row["text"] for row in attempt["record"]["timeline"] if "text" in row]
         assert any(text.startswith("SIP/2.0 500") and "39 NOTIFY" in text for text in said)
@@ -97,7 +99,7 @@ class TestTheCallerHangsUp:
     ) -> None:
         script = referred("bye, notify 487").accepts().notifies("SIP/2.0 180 Ringing").hangs_up()
         script.notifies("SIP/2.0 487 Request Terminated", ENDED)
-        attempt = await verdict(script, world, peer, api)
+        attempt = await verdict(script, world, peer, api, trunk=PATIENT)
         assert (attempt["outcome"], attempt["code"]) == ("abandoned", 487)
 
     async def test_normal_clearing_says_nothing(

@@ -1,7 +1,7 @@
 """Five hundred transfers by REFER, each against a trunk that picks its behaviour at random.
 
 Whatever it does: exactly one terminal outcome for each transfer, the one that the behaviour must
-come to where it is a named one, and nothing left behind. Runs with the usual trunk's short timers.
+come to where it is a named one, and nothing left behind. Runs with short timers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from sip.faulty.cases import REFER, Case, random_refer
 from sip.faulty.peer import FaultyPeer
 from tests.e2e.process import GatewayProcess
-from tests.e2e.world import CARRIER, MAX_CALLS, World
+from tests.e2e.world import HASTY, MAX_CALLS, World
 from tests.peers import network
 
 TRANSFERS = 500
@@ -26,7 +26,7 @@ SEED = 3515
 NAMED = 0.75
 """Part of the trunks that follow a named case; the others do anything at all."""
 
-CALL_LIMIT = 30.0
+CALL_LIMIT = 90.0
 """Seconds for one call; the longest waits three times for a 491, then hears its prompt."""
 
 
@@ -45,14 +45,14 @@ async def test_five_hundred_transfers_come_to_one_outcome_each(
     rng = Random(SEED)
     offset = gateway.log.stat().st_size
     room = asyncio.Semaphore(AT_ONCE)
-    async with FaultyPeer(CARRIER) as trunk:
+    async with FaultyPeer(HASTY) as trunk:
         calls = [play(trunk, world, room, rng.random()) for _ in range(TRANSFERS)]
         played = await asyncio.gather(*calls)
 
     def finished() -> bool:
         return len(said(gateway, offset, "call.finished")) == TRANSFERS
 
-    await network.until(finished, f"{TRANSFERS} calls are recorded", within=20)
+    await network.until(finished, f"{TRANSFERS} calls are recorded")
     ended = Counter(line["call_id"] for line in said(gateway, offset, "transfer.ended"))
     records = {line["sip_call_id"]: line for line in said(gateway, offset, "call.finished")}
     wrong = [told for call in played if (told := fault(call, records[call.call_id], ended))]

@@ -12,35 +12,30 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
-from tests.e2e.conftest import StartPeer, StartPhone
+from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.transfers_in import (
-    COLLEAGUE,
-    COLLEAGUE_PORT,
     COLLEAGUE_TONE,
     COLLEAGUE_URI,
+    colleague,
+    once_joined,
     shared_gateway,
 )
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers.script import Agent, Caller
 
-__all__ = ["shared_gateway"]
-
-RINGS = 1.2
-"""Seconds: time enough for a SUBSCRIBE."""
+__all__ = ["colleague", "shared_gateway"]
 
 
-@pytest.fixture
-async def colleague(start_phone: StartPhone) -> Softphone:
-    """Whom the agent refers the caller to."""
-    phone = await start_phone(COLLEAGUE, COLLEAGUE_PORT, name="colleague")
-    await phone.send(commands.Policy(ring=RINGS, tone=COLLEAGUE_TONE))
-    return phone
+@pytest.fixture(autouse=True)
+async def rings(colleague: Softphone) -> None:
+    """The colleague does not answer before the test says so."""
+    await colleague.send(commands.Policy(answer=None, tone=COLLEAGUE_TONE))
 
 
 def referrer(name: str) -> Agent:
     """An agent whose REFER is being carried out: the colleague's telephone rings."""
-    script = Agent(name).is_called().rings().answers().talks(0.2).refers(f"<{COLLEAGUE_URI}>")
+    script = Agent(name).is_called().rings().answers().waits().refers(f"<{COLLEAGUE_URI}>")
     return script.is_notified("100").is_notified("180")
 
 
@@ -65,10 +60,13 @@ class TestTheReferrerUnsubscribes:
         script.gets(200, {"Expires": "^ *0", "Contact": "sip:"})
         script.is_notified("180 Ringing", "terminated;reason=timeout")
         script.sends("SUBSCRIBE", subscribe("60")).gets(481)
-        async with await peer(script.is_hung_up_on(), address=PBX, port=world.pbx_port):
+        async with await peer(script.is_hung_up_on(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(
                 commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
             )
+            await once_joined(sipp, api)
+            await sipp.said("SIP/2.0 481")
+            await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         await caller.send(commands.HangUp(call="a"))
         await colleague.expect("disconnected", by="peer")
@@ -86,8 +84,11 @@ class TestTheReferrerUnsubscribes:
         script = referrer("leaves, then unsubscribes").hangs_up()
         script.sends("SUBSCRIBE", subscribe("0")).gets(200, {"Expires": "^ *0"})
         script.is_notified("180 Ringing", "terminated;reason=timeout")
-        async with await peer(script, address=PBX, port=world.pbx_port):
+        async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
+            await sipp.said("NOTIFY", 3)
+            await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         referred, _ = (await api.record())["attempts"]
@@ -117,8 +118,11 @@ class TestTheReferrerRefreshes:
         script.gets(200, {"Expires": f"^ *{granted}"})
         script.is_notified("180 Ringing", f"active;expires={left}")
         script.is_notified("200", "terminated;reason=noresource")
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
+            await sipp.said("NOTIFY", 3)
+            await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         await api.record()
@@ -127,9 +131,7 @@ class TestTheReferrerRefreshes:
         self, world: World, peer: StartPeer, caller: Softphone, colleague: Softphone, api: Api
     ) -> None:
         """RFC 3515 section 2.4.6: the id is the CSeq of its REFER."""
-        await colleague.send(commands.Policy(answer=None))
-        script = Agent("refers twice").is_called().rings().answers().talks(0.2)
-        script.refers(f"<{COLLEAGUE_URI}>").is_notified("100").is_notified("180")
+        script = referrer("refers twice")
         script.is_notified("486", "terminated").refers(f"<{COLLEAGUE_URI}>")
         second = {"Event": "refer;id=2"}
         script.is_notified("100", headers=second).is_notified("180", headers=second)
@@ -137,11 +139,13 @@ class TestTheReferrerRefreshes:
         script.sends("SUBSCRIBE", subscribe("20", "refer;id=2")).gets(200)
         script.is_notified("180", "active;expires=(20|19)", second)
         script.is_notified("200", "terminated", second)
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await colleague.expect("incoming")
-            await colleague.send(commands.Policy(ring=RINGS))
+            await once_joined(sipp, api)
+            await sipp.said("NOTIFY", 2)
             await colleague.send(commands.Answer(call="in-1", code=486))
+            await sipp.said("NOTIFY", 6)
+            await colleague.send(commands.Answer(call="in-2"))
             await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         assert len((await api.record())["attempts"]) == 3
@@ -157,8 +161,11 @@ class TestWhatIsNoSubscription:
         script.gets(489, {"Allow-Events": "refer"})
         script.sends("SUBSCRIBE", subscribe("60", "refer;id=99")).gets(481)
         script.is_notified("200", "terminated").sends("SUBSCRIBE", subscribe("60")).gets(481)
-        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port):
+        async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
             await caller.send(commands.Dial(call="a", to=world.number("670")))
+            await once_joined(sipp, api)
+            await sipp.said("SIP/2.0 481")
+            await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         await api.record()

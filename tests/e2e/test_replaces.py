@@ -34,7 +34,7 @@ async def dialog(api: Api, leg: str) -> str:
                     answer = message, event["direction"]
         return answer is not None
 
-    await network.until(answered, f"{leg} has a dialog", within=5)
+    await network.until(answered, f"{leg} has a dialog")
     assert answer is not None
     message, direction = answer
     tags = [message.header(name).rpartition("tag=")[2] for name in ("From", "To")]

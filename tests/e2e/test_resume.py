@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from sip.softphone import commands
@@ -72,7 +71,7 @@ FLOWS: tuple[dict[str, Any], ...] = (
         "flow": "is_joined",
         "start": "invite",
         "nodes": {
-            "invite": transfer_node(target="sales", resume="goodbye", timeout=3),
+            "invite": transfer_node(target="sales", resume="goodbye", timeout=20),
             "goodbye": GOODBYE,
         },
     },
@@ -137,7 +136,7 @@ async def event(api: Api, name: str) -> dict[str, Any]:
             found[:] = [{**each, "record": detail["call"]} for each in events]
         return bool(found)
 
-    await network.until(stored, f"the newest record has {name}", 10)
+    await network.until(stored, f"the newest record has {name}")
     (only,) = found
     return only
 
@@ -260,8 +259,8 @@ class TestTheFlowGoesOn:
             assert process.stop() == 0
             process.start()
             await comes_back(world, peer, f"{TOKEN}: {bye[TOKEN]}")
-            async with httpx.AsyncClient(base_url=world.api) as client:
-                assert (await event(Api(client), "call.resumed"))["node"] == "goodbye"
+            async with Api.of(world) as api:
+                assert (await event(api, "call.resumed"))["node"] == "goodbye"
         finally:
             process.stop()
 
@@ -308,21 +307,21 @@ class TestATokenThatIsNotGood:
         try:
             caller = await start_phone(CARRIER, world.carrier_port, name="caller")
             token = (await handed_back(world, caller, "a"))[TOKEN]
-            async with httpx.AsyncClient(base_url=world.api) as client:
-                api = Api(client)
+            async with Api.of(world) as api:
 
                 async def expired() -> bool:
                     await comes_back(world, peer, f"{TOKEN}: {token}")
                     metrics = await api.metrics()
                     return bool(metrics.get('switchhook_resumes_total{result="expired"}'))
 
-                await network.until(expired, "the token has expired", 10)
+                await network.until(expired, "the token has expired")
                 assert (await event(api, "resume.refused"))["reason"] == "expired"
         finally:
             process.stop()
 
 
-def said(trace: str) -> str:
+def said(messages: list[str]) -> str:
     """The token in the messages that a peer was sent."""
-    (line,) = {line for line in trace.splitlines() if line.startswith(f"{TOKEN}: ")}
+    lines = (line for message in messages for line in message.splitlines())
+    (line,) = {line for line in lines if line.startswith(f"{TOKEN}: ")}
     return line.removeprefix(f"{TOKEN}: ")

@@ -30,7 +30,7 @@ def offer(port: int, host: str = "[media_ip]", sdp: str = SDP) -> str:
 
 async def spoken_to(phone: RtpSocket) -> tuple[str, int]:
     """Where the gateway's audio comes from: it speaks first."""
-    await network.until(lambda: phone.peer is not None, "the gateway sends audio", within=5)
+    await network.until(lambda: phone.peer is not None, "the gateway sends audio")
     assert phone.peer is not None
     return phone.peer
 

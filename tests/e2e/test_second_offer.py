@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -46,7 +45,7 @@ LONG = "opus|a=ptime:40|a=crypto"
 
 
 def _flow(name: str, target: str, **node: Any) -> dict[str, Any]:
-    nodes = {"to_them": transfer_node(target=target, timeout=6, **node)}
+    nodes = {"to_them": transfer_node(target=target, timeout=20, **node)}
     return {"flow": name, "start": "to_them", "nodes": nodes}
 
 
@@ -118,9 +117,7 @@ BOTH = "695"
 @pytest_asyncio.fixture
 async def api(home: GatewayProcess) -> AsyncIterator[Api]:
     """Its control API."""
-    async with httpx.AsyncClient(base_url=home.world.api) as client:
-        api = Api(client)
-        await api.begin()
+    async with Api.of(home.world) as api:
         yield api
 
 

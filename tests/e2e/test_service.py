@@ -31,7 +31,7 @@ class TestDraining:
             await caller.send(commands.Dial(call="a", to=world.number("100"), tone=CALLER_TONE))
             talk = await bot.conversation()
             gateway.signal(signal.SIGTERM)
-            await network.until(lambda: not gateway.ready(), "it is not ready any more", within=5)
+            await network.until(lambda: not gateway.ready(), "it is not ready any more")
             refused = Caller("comes too late").dials().is_refused(503, {"Retry-After": "[0-9]+"})
             async with await peer(refused, address=CARRIER, gateway=world.address, number="100"):
                 pass
@@ -57,7 +57,7 @@ class TestDraining:
         await caller.send(commands.Dial(call="a", to=world.number("200")))
         await pbx.expect("confirmed", "in-1")
         gateway.signal(signal.SIGTERM)
-        await network.until(lambda: not gateway.ready(), "it is not ready any more", within=5)
+        await network.until(lambda: not gateway.ready(), "it is not ready any more")
         gateway.signal(signal.SIGTERM)
         await caller.expect("disconnected", "a", by="peer")
         await pbx.expect("disconnected", "in-1", by="peer")
@@ -151,6 +151,6 @@ class TestRegistration:
             world = World(tmp_path / "gateway", settings={"trunks": {"provider": provider}})
             gateway = start_gateway(world)
             await network.until(
-                lambda: '"registered"' in gateway.log.read_text(), "the 200 was taken", within=5
+                lambda: '"registered"' in gateway.log.read_text(), "the 200 was taken"
             )
             assert gateway.stop() == 0

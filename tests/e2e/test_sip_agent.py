@@ -35,7 +35,7 @@ from sip.softphone.tones import tone
 from tests.peers import network
 
 GATEWAY, CARRIER, ELSEWHERE, AGENT = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"
-LIMIT = 10.0
+LIMIT = network.PATIENCE
 
 
 @dataclass
@@ -180,12 +180,12 @@ async def test_a_recorder_that_nobody_reads_loses_audio_and_says_how_much(call: 
     await call.leg.answer()
     recorder = call.leg.record()
     call.leg.loop(tone(880, 1.0))
-    await network.until(lambda: recorder.lost >= 20, "the ring has overflowed", LIMIT)
+    await network.until(lambda: recorder.lost >= 20, "the ring has overflowed")
     buffer = bytearray(10 * 32_000)
     early = recorder.read(buffer)
     assert early == 5 * 32_000
     before = recorder.frames
-    await network.until(lambda: recorder.frames >= before + 25, "more is recorded", LIMIT)
+    await network.until(lambda: recorder.frames >= before + 25, "more is recorded")
     recorder.leave()
     filled = early + recorder.read(memoryview(buffer)[early:])
     assert filled == recorder.frames * 640
@@ -199,7 +199,7 @@ async def test_a_recorder_that_nobody_reads_loses_audio_and_says_how_much(call: 
 async def test_a_recorder_ends_with_its_leg(call: Call) -> None:
     await call.leg.answer()
     recorder = call.leg.record()
-    await network.until(lambda: recorder.frames > 5, "something is recorded", LIMIT)
+    await network.until(lambda: recorder.frames > 5, "something is recorded")
     await call.phone.send(HangUp(call="a"))
     await call.leg.wait_ended()
     frames = recorder.frames
@@ -268,7 +268,7 @@ class TestWhatEndedIsFreed:
         leg.unwatch()
         freed = weakref.ref(leg)
         del leg, prompt
-        await network.until(lambda: freed() is None, "the leg is freed", LIMIT)
+        await network.until(lambda: freed() is None, "the leg is freed")
 
     @pytest.mark.parametrize("code", [200, 486])
     async def test_an_agent(self, call: Call, code: int) -> None:
@@ -276,7 +276,7 @@ class TestWhatEndedIsFreed:
         async with await Softphone.start(AGENT, name="agent") as phone:
             await phone.send(Policy(answer=code, ring=0.2))
             asked = asyncio.create_task(call.leg.transfer(order(phone.uri)))
-            await network.until(lambda: len(call.agent.legs) == 2, "the agent is dialled", LIMIT)
+            await network.until(lambda: len(call.agent.legs) == 2, "the agent is dialled")
             freed = weakref.ref(list(call.agent.legs.values())[1])
             agent = (await phone.expect("incoming")).call
             if code == 200:
@@ -285,7 +285,7 @@ class TestWhatEndedIsFreed:
             async with asyncio.timeout(LIMIT):
                 attempt = await asked
             assert attempt.outcome is (Outcome.CONNECTED if code == 200 else Outcome.BUSY)
-        await network.until(lambda: freed() is None, "the leg is freed", LIMIT)
+        await network.until(lambda: freed() is None, "the leg is freed")
 
 
 async def test_a_call_can_be_dialled_for_nobodys_sake(call: Call) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from ivr.prompts.espeak import Espeak
@@ -29,34 +28,29 @@ def world(tmp_path: Path, start_gateway: StartGateway) -> World:
 
 
 async def test_a_caller_interrupts_the_bot_and_then_nobody_speaks(
-    world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path
+    world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
 ) -> None:
     words = tmp_path / "words.wav"
     words.write_bytes(await Espeak("en-gb", 155).speak("No, I have another question.", None))
-    async with httpx.AsyncClient(base_url=world.api) as client:
-        api = Api(client)
-        await api.begin()
-        await caller.send(
-            commands.Dial(call="a", to=world.number("100"), record=tmp_path / "a.wav")
-        )
-        talk = await bot.conversation()
-        await caller.expect("confirmed", "a")
-        await talk.say(tone(BOT_TONE, 20.0))
-        await talk.send("mark", name="heard out")
-        await caller.expect("heard", "a", sound=tone_name(BOT_TONE))
+    await caller.send(commands.Dial(call="a", to=world.number("100"), record=tmp_path / "a.wav"))
+    talk = await bot.conversation()
+    await caller.expect("confirmed", "a")
+    await talk.say(tone(BOT_TONE, 20.0))
+    await talk.send("mark", name="heard out")
+    await caller.expect("heard", "a", sound=tone_name(BOT_TONE))
 
-        await caller.send(commands.Play(call="a", file=words))
-        await talk.expect("speech_started", cleared=True)
-        await talk.expect("mark", name="heard out", played=False)
-        await caller.expect("heard", "a", sound="silence")
-        stopped = await talk.expect("speech_stopped")
-        await talk.expect("silence", seconds=1.5)
+    await caller.send(commands.Play(call="a", file=words))
+    await talk.expect("speech_started", cleared=True)
+    await talk.expect("mark", name="heard out", played=False)
+    await caller.expect("heard", "a", sound="silence")
+    stopped = await talk.expect("speech_stopped")
+    await talk.expect("silence", seconds=1.5)
 
-        assert stopped["duration_ms"] > 500
-        kinds = [message["type"] for message in talk.messages]
-        assert kinds == ["speech_started", "mark", "speech_stopped", "silence"]
-        await caller.send(commands.HangUp(call="a"))
-        await caller.expect("disconnected", "a")
-        timeline = (await api.record())["timeline"]
-        told = [row["name"] for row in timeline if row["name"].startswith("speech.")]
-        assert told == ["speech.started", "speech.stopped", "speech.dead_air"]
+    assert stopped["duration_ms"] > 500
+    kinds = [message["type"] for message in talk.messages]
+    assert kinds == ["speech_started", "mark", "speech_stopped", "silence"]
+    await caller.send(commands.HangUp(call="a"))
+    await caller.expect("disconnected", "a")
+    timeline = (await api.record())["timeline"]
+    told = [row["name"] for row in timeline if row["name"].startswith("speech.")]
+    assert told == ["speech.started", "speech.stopped", "speech.dead_air"]

@@ -130,9 +130,9 @@ async def test_draining_spares_who_is_talking_and_refuses_who_comes(
     async with await Sipp.start(
         talking, tmp_path, address=TRUNK, gateway=line.address, number="100", calls=10, rate=RATE
     ):
-        await network.until(lambda: len(line.legs) == 10, "all ten talk", 5)
+        await network.until(lambda: len(line.legs) == 10, "all ten talk")
         line.draining, swaps = True, line.swaps
-        await network.until(lambda: line.swaps > swaps + 1, "the gate drains", 5)
+        await network.until(lambda: line.swaps > swaps + 1, "the gate drains")
         async with await Sipp.start(
             late,
             tmp_path / "late",

@@ -11,9 +11,11 @@ import pytest
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
+from tests.peers import network
 from tests.peers.script import CONTACT, NUMBER, SDP, Agent, Caller, Headers
+from tests.peers.sipp import RUN_LIMIT
 
-NO_ACK_LIMIT = 40
+NO_ACK_LIMIT = 50
 """Seconds: 64*T1 = 32 s until a 200 without ACK is given up (RFC 3261 section 13.3.1.4)."""
 
 FLOWS = {
@@ -31,7 +33,7 @@ FLOWS = {
         "flow": "bridged",
         "start": "to_sales",
         "nodes": {
-            "to_sales": transfer_node(target="sales", timeout=8, answer_on_bridge=True),
+            "to_sales": transfer_node(target="sales", timeout=20, answer_on_bridge=True),
         },
     },
     "622": {
@@ -39,7 +41,7 @@ FLOWS = {
         "start": "to_sales",
         "nodes": {
             "to_sales": transfer_node(
-                target="sales", timeout=8, answer_on_bridge=True, waiting="music"
+                target="sales", timeout=20, answer_on_bridge=True, waiting="music"
             ),
         },
     },
@@ -126,7 +128,7 @@ class Trunk(Caller):
 
 
 async def dialled(
-    script: Caller, world: World, peer: StartPeer, number: str = "620", run_limit: float = 40
+    script: Caller, world: World, peer: StartPeer, number: str = "620", run_limit: float = RUN_LIMIT
 ) -> None:
     """A call from the carrier that follows this script to its end."""
     where = {"address": CARRIER, "gateway": world.address, "number": number}
@@ -148,8 +150,8 @@ class TestTheAcknowledgement:
     ) -> None:
         script = Trunk("never acknowledges").dials().gets_answer()
         script.waits_for_bye(NO_ACK_LIMIT)
-        await dialled(script, world, peer, run_limit=NO_ACK_LIMIT)
-        assert (await api.record(within=15))["disposition"] != "transferred"
+        await dialled(script, world, peer, run_limit=NO_ACK_LIMIT + network.PATIENCE)
+        assert (await api.record())["disposition"] != "transferred"
 
     async def test_a_cancel_after_the_answer_changes_nothing(
         self, world: World, peer: StartPeer, api: Api

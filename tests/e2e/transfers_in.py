@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.process import GatewayProcess
-from tests.e2e.world import World, prompt, transfer_node
+from sip.softphone import commands
+from sip.softphone.driver import Softphone
+from tests.e2e.conftest import StartPhone
+from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.world import REFER_TIMERS, World, prompt, transfer_node
 from tests.peers import network
+from tests.peers.sipp import Sipp
 
 COLLEAGUE = "127.0.0.4"
 COLLEAGUE_PORT = network.free_port(COLLEAGUE)
@@ -19,6 +24,9 @@ COLLEAGUE_TONE = 1375
 BRANCH = "127.0.0.5"
 """Of a trunk that may refer, and replace nothing."""
 
+BYE_GRACE = 3
+"""Seconds that a referrer has for its BYE, before it gets ours."""
+
 ALLOWED = {"refer": True, "replaces": True}
 
 FLOWS: tuple[dict[str, Any], ...] = (
@@ -26,7 +34,7 @@ FLOWS: tuple[dict[str, Any], ...] = (
         "flow": "referred",
         "start": "to_sales",
         "nodes": {
-            "to_sales": transfer_node(target="sales", timeout=5, waiting="music", next="bye"),
+            "to_sales": transfer_node(target="sales", timeout=20, waiting="music", next="bye"),
             "bye": {"type": "hangup", "headers": {"X-End": "completed"}},
         },
     },
@@ -35,7 +43,7 @@ FLOWS: tuple[dict[str, Any], ...] = (
         "flow": "consulted",
         "start": "to_colleague",
         "nodes": {
-            "to_colleague": transfer_node(target="colleague", timeout=5, next="bye"),
+            "to_colleague": transfer_node(target="colleague", timeout=20, next="bye"),
             "bye": {"type": "hangup", "prompt": prompt("goodbye")},
         },
     },
@@ -43,7 +51,7 @@ FLOWS: tuple[dict[str, Any], ...] = (
         # One who is there for the PBX alone.
         "flow": "inside",
         "start": "to_inside",
-        "nodes": {"to_inside": transfer_node(target="inside", timeout=5)},
+        "nodes": {"to_inside": transfer_node(target="inside", timeout=20)},
     },
     {
         "flow": "held",
@@ -51,6 +59,20 @@ FLOWS: tuple[dict[str, Any], ...] = (
         "nodes": {"hello": {"type": "play", "prompt": prompt("welcome"), "next": "hello"}},
     },
 )
+
+
+async def once_joined(sipp: Sipp, api: Api) -> None:
+    """Its script, which waits for it, goes on once caller and agent talk."""
+    await api.event("transfer.joined")
+    sipp.go_on()
+
+
+@pytest.fixture
+async def colleague(start_phone: StartPhone, tmp_path: Path) -> Softphone:
+    """Whom an agent asks, or refers the caller to."""
+    phone = await start_phone(COLLEAGUE, COLLEAGUE_PORT, name="colleague")
+    await phone.send(commands.Policy(tone=COLLEAGUE_TONE, record=tmp_path / "colleague.wav"))
+    return phone
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +83,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         settings={
             "trunks": {
                 "pbx": {
+                    "refer": {**REFER_TIMERS, "bye_grace": BYE_GRACE},
                     "transfers_in": ALLOWED,
                     "routes": [
                         {"number": "670", "flow": "referred"},

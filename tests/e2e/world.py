@@ -65,14 +65,25 @@ FALLBACK = {
 }
 """Which prompt follows which failure, by the keys of a fallback table."""
 
-REFER_TIMERS = {"response": 1.5, "first_notify": 1, "final_notify": 2, "bye_grace": 0.4}
-"""Seconds: a silent peer must not make a test slow."""
+HASTY = "127.0.0.10"
+"""Of a trunk that dials in as the carrier does, and whose REFERs are soon given up."""
+
+PATIENT = "127.0.0.11"
+"""Of another one, that may take its time to follow its BYE with a NOTIFY."""
+
+REFER_TIMERS = {"response": 10, "first_notify": 10, "final_notify": 12, "bye_grace": 0.4}
+HASTY_TIMERS = {"response": 3, "first_notify": 2, "final_notify": 3, "bye_grace": 0.4}
+PATIENT_TIMERS = {**REFER_TIMERS, "bye_grace": 10}
+"""Seconds. A timer that a test waits for is short, and one that must not fire is long."""
 
 REFERRED_TO = "sip:+493012345@127.0.0.77"
 """Where the external target is: nobody is there, the trunk only pretends."""
 
-ANSWER_LIMIT = 3
+ANSWER_LIMIT = 8
 """Seconds that an agent may ring."""
+
+BACKLOG = 10
+"""Seconds of a bot's audio that wait to be played."""
 
 HANDBACK_HEADERS = {"X-Next": "billing", "User-to-User": "c0ffee;encoding=hex"}
 
@@ -132,6 +143,9 @@ class World:
         self.configuration.write_text(_yaml(_merged(self._settings(), self.settings)))
 
     def _settings(self) -> dict[str, Any]:
+        routes = [
+            {"number": number, "flow": flow} for number, flow in {**NUMBERS, **self.numbers}.items()
+        ]
         pbx = f"@{PBX}:{self.pbx_port}{self._suffix}"
         listen = {"transport": self.transport, "address": GATEWAY, "port": self.port}
         return {
@@ -149,10 +163,13 @@ class World:
                     "sources": [f"{CARRIER}/32"],
                     "proxy": f"sip:{CARRIER}:{self.carrier_port}{self._suffix}",
                     "refer": REFER_TIMERS,
-                    "routes": [
-                        {"number": number, "flow": flow}
-                        for number, flow in {**NUMBERS, **self.numbers}.items()
-                    ],
+                    "routes": routes,
+                },
+                "hasty": {"sources": [f"{HASTY}/32"], "refer": HASTY_TIMERS, "routes": routes},
+                "patient": {
+                    "sources": [f"{PATIENT}/32"],
+                    "refer": PATIENT_TIMERS,
+                    "routes": routes,
                 },
                 "pbx": {
                     "sources": [f"{PBX}/32"],
@@ -178,8 +195,8 @@ class World:
             "bots": {
                 "assistant": {
                     "url": f"ws://{GATEWAY}:{self.bot_port}",
-                    "connect_timeout": 1,
-                    "backlog": 2,
+                    "connect_timeout": 10,
+                    "backlog": BACKLOG,
                 }
             },
             "api": {"address": GATEWAY, "port": self.api_port},

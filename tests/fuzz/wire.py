@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Self, cast
 
 from sip.message import Message
+from tests.peers import network
 
-ANSWER_LIMIT = 8.0
+ANSWER_LIMIT = network.PATIENCE
 """Seconds that the gateway may take while it is being tormented, on a busy machine."""
 
 PROBE = "probe-"

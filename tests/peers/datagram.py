@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from sip.message import Message
+from tests.peers import network
 
 GATEWAY = "127.0.0.1"
-LIMIT = 5.0
+LIMIT = network.PATIENCE
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\n"

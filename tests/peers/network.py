@@ -13,6 +13,10 @@ from pathlib import Path
 LOOK_EVERY = 0.02
 """Seconds between two looks."""
 
+PATIENCE = 20.0
+"""Seconds that anything may take which comes by itself. Seldom more than one of them passes; a
+machine that is busy with something else may need the others."""
+
 WORKERS = 4
 """Processes that may test side by side; each has ports of its own."""
 
@@ -33,7 +37,9 @@ _given: set[int] = set()
 _TRIES = 50
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]], what: str, within: float) -> None:
+async def until(
+    holds: Callable[[], bool | Awaitable[bool]], what: str, within: float = PATIENCE
+) -> None:
     """Wait until `holds()`.
 
     Raises:

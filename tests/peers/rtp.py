@@ -21,6 +21,9 @@ RATE = 8000
 FRAME = 160
 """Samples of 8 kHz in 20 ms, a byte each in PCMU (RFC 3551 section 4.5.14)."""
 
+BEHIND = 0.06
+"""Seconds that a jitter buffer takes without a loss."""
+
 PCMU = 0
 
 _HEADER = struct.Struct("!BBHII")
@@ -85,13 +88,16 @@ class RtpSocket:
             self._socket.sendto(packet, to)
 
     async def say(self, pcm: Pcm, to: tuple[str, int], *, frame: int = FRAME) -> None:
-        """Audio of 8 kHz in real time, in packets of `frame` samples."""
+        """Audio of 8 kHz in real time, in packets of `frame` samples.
+
+        Held up for longer than `BEHIND` it goes on late, rather than in a burst.
+        """
         encoded = mulaw(np.frombuffer(pcm.samples, "<i2"))
         loop = asyncio.get_running_loop()
         due = loop.time()
         for start in range(0, len(encoded) - frame + 1, frame):
             self.send(encoded[start : start + frame], to, samples=frame)
-            due += frame / RATE
+            due = max(due, loop.time() - BEHIND) + frame / RATE
             await asyncio.sleep(due - loop.time())
 
     def _take(self) -> None:

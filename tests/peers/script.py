@@ -38,6 +38,9 @@ NUMBER = "sip:[service]@[remote_ip]:[remote_port]"
 SIPFRAG = "message/sipfrag;version=2.0"
 """The body of a REFER's NOTIFY (RFC 3515 section 2.4.5)."""
 
+GO_ON = "CONTINUE"
+"""A request that no peer sends, but the test itself."""
+
 RETRANSMIT_MS = 500
 """T1 of RFC 3261 section 17.1.1.1."""
 
@@ -106,9 +109,13 @@ class Script:
         return self._message(f"SIP/2.0 {code} {reason}", (*echoed, *headers), body)
 
     def talks(self, seconds: float) -> Self:
-        """Nothing is said for a while."""
+        """Nothing is said for a while. Where something must have happened meanwhile: `waits`."""
         self._steps.append(f'<pause milliseconds="{round(seconds * 1000)}"/>')
         return self
+
+    def waits(self) -> Self:
+        """Nothing is said until the test has it go on: `Sipp.go_on`."""
+        return self.receives(GO_ON)
 
     def hangs_up(self, headers: tuple[str, ...] = ()) -> Self:
         """BYE, answered with 200 (RFC 3261 section 15)."""

@@ -7,19 +7,23 @@ import contextlib
 import csv
 import os
 import re
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.peers import network
-from tests.peers.script import Script
+from tests.peers.script import GO_ON, Script
 
-RECEIVE_LIMIT = 8.0
+RECEIVE_LIMIT = network.PATIENCE
 """Seconds that each expected message may take."""
 
-RUN_LIMIT = 40.0
+RUN_LIMIT = 3 * RECEIVE_LIMIT
 """Seconds that a whole run may take: nothing here talks for long."""
+
+_MESSAGE_HEAD = re.compile("-{40,} .*\n.*:\n")
+"""What SIPp writes before each message."""
 
 _MESSAGES_SHOWN = 4000
 """Characters of the message trace that a failure shows."""
@@ -32,9 +36,16 @@ class SippFailed(AssertionError):
 class Sipp:
     """A running SIPp; made by `start`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, script: Script, scenario: Path) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        script: Script,
+        scenario: Path,
+        address: tuple[str, int],
+    ) -> None:
         self.script = script
         self._scenario = scenario
+        self._address = address
         self._process = process
 
     @classmethod
@@ -109,13 +120,12 @@ class Sipp:
             cwd=folder,
             env={**os.environ, "TERM": "dumb"},
         )
-        sipp = cls(process, script, scenario)
+        sipp = cls(process, script, scenario, (address, port))
         if gateway is None:
             try:
                 await network.until(
                     lambda: sipp.ended or network.bound(address, port, transport),
                     f"sipp listens on {address}:{port}",
-                    within=5,
                 )
             except BaseException:
                 await sipp.stop()
@@ -143,14 +153,40 @@ class Sipp:
         finally:
             await self.stop()
 
-    def has_seen(self, method: str) -> bool:
-        """Whether it has sent or received a request of this method."""
+    def messages(self) -> list[str]:
+        """Everything that it has sent and received, in order; what was repeated is there once."""
         trace = self._scenario.with_suffix(".log")
-        return trace.exists() and f"\n{method} sip:" in trace.read_text(errors="replace")
+        said = trace.read_text(errors="replace") if trace.exists() else ""
+        return [*dict.fromkeys(text.strip() for text in _MESSAGE_HEAD.split(said)[1:])]
 
-    def messages(self) -> str:
-        """Everything that it has sent and received."""
-        return self._scenario.with_suffix(".log").read_text(errors="replace")
+    async def said(self, start: str, times: int = 1, *, within: str = "") -> None:
+        """Wait until it has sent or received a message that begins so.
+
+        Args:
+            start: a method, or `SIP/2.0` and a status.
+            times: how many such messages.
+            within: something else in each of them, e.g. `2 NOTIFY`.
+        """
+
+        def was() -> bool:
+            found = [text for text in self.messages() if text.startswith(start) and within in text]
+            return len(found) >= times
+
+        await network.until(was, f"{self.script.name!r}: {times} of {start} {within}")
+
+    def go_on(self) -> None:
+        """The script `waits` no longer. It has come to that step: what stands before it is said."""
+        call_id = re.search(r"^Call-ID: *(\S+)", "\n".join(self.messages()), re.MULTILINE)
+        assert call_id is not None, "no call yet"
+        lines = (
+            f"{GO_ON} sip:peer SIP/2.0",
+            "From: <sip:test>;tag=test",
+            "To: <sip:peer>",
+            f"Call-ID: {call_id[1]}",
+            f"CSeq: 1 {GO_ON}",
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto("\r\n".join((*lines, "", "")).encode(), self._address)
 
     def failed_calls(self) -> int:
         """How many calls did not follow the script; for a run with `measure`."""
