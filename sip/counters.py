@@ -32,10 +32,13 @@ class Counters:
     gate_refused_transfer: int
     gate_refused_call_id: int
     wire_events_dropped: int
+    wire_malformed: int
+    pjsip_lines: int
     clock_ticks: int
     clock_late_ticks: int
     rtp_strangers: int
     rtp_moved: int
+    rtp_malformed: int
     pump_rx_frames: int
     pump_rx_dropped: int
     pump_tx_bytes: int
@@ -47,16 +50,19 @@ class Counters:
     @classmethod
     def read(cls, engine: Engine, *, legs_active: int) -> Self:
         """As they stand now."""
-        strangers, moved = native.rtp_counters()
+        strangers, moved, malformed = native.rtp_counters()
         return cls(
             legs_active=legs_active,
             bot_ports_active=engine.pump.open_ports,
             refers_active=native.refer_count(),
             wire_events_dropped=native.events_dropped(),
+            wire_malformed=native.malformed_packets(),
+            pjsip_lines=native.log_lines(),
             clock_ticks=engine.clock.ticks,
             clock_late_ticks=engine.clock.late,
             rtp_strangers=strangers,
             rtp_moved=moved,
+            rtp_malformed=malformed,
             **{f"gate_{name}": count for name, count in native.gate_counters().items()},
             **{f"pump_{name}": count for name, count in asdict(engine.pump.counters).items()},
         )

@@ -23,6 +23,7 @@ from config.settings import Listen, Sip
 from config.tls import OwnCertificate
 from sip.errors import BindError, EngineError, UnresolvedHost
 from sip.frame_pump import FramePump
+from sip.malformed import MalformedWatch
 from sip.names import Names
 from sip.pass_through import PassThrough
 from sip.pjsip import EventKind, NativeEvent, native, pj
@@ -107,6 +108,7 @@ class Engine:
         self._sip_fd = -1
         self._clock_fd = -1
         self._timer: asyncio.TimerHandle | None = None
+        self._malformed = MalformedWatch()
         self.players = Players()
         self.pump = FramePump()
         self.pass_through = PassThrough(enabled=settings.rtp.pass_through)
@@ -151,10 +153,12 @@ class Engine:
         self._loop.add_reader(self._sip_fd, self._poll)
         self._loop.add_reader(self._clock_fd, self._tick)
         self._on_timer()
+        self._malformed.start()
 
     def stop(self) -> None:
         """Take PJSIP down. Every leg has ended before and every pj object is destroyed."""
         self.pass_through.stop()
+        self._malformed.stop()
         if self._timer is not None:
             self._timer.cancel()
         for fd in (self._sip_fd, self._clock_fd):
@@ -266,6 +270,8 @@ class Engine:
             task.add_done_callback(self._questions.discard)
         elif kind == EventKind.PING_ANSWERED:
             self._on_pinged(number, extra, text1)
+        elif kind == EventKind.PJSIP_SAYS:
+            log.warning("PJSIP complains", text=text2, source=text1, held_back=number)
         elif kind == EventKind.TLS_REFUSED:
             log.warning("peer refused", host=text1, reason=text2)
 

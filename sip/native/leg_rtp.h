@@ -6,6 +6,8 @@
 #include "rtp_numbers.h"
 #include "rtp_source.h"
 
+#define SH_RTP_VERSION 2 /* of RTCP too */
+
 struct leg_rtp {
     pjmedia_transport base;
     pjmedia_transport *below;

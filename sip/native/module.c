@@ -33,9 +33,12 @@ static PyObject *register_modules(PyObject *self, PyObject *unused)
     sh_codecs_hook_callbacks();
     sh_rtp_hook();
     sh_tls_hook_callbacks();
+    sh_log_hook();
     status = sh_gate_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_resolve_register(endpt);
+    if (status == PJ_SUCCESS)
+        status = sh_malformed_register(endpt);
     if (status == PJ_SUCCESS)
         status = sh_wire_register(endpt);
     if (status == PJ_SUCCESS)
@@ -83,6 +86,24 @@ static PyObject *events_dropped(PyObject *self, PyObject *unused)
     return PyLong_FromUnsignedLongLong(sh_events_dropped());
 }
 
+static PyObject *log_lines(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyLong_FromUnsignedLongLong(sh_log_lines());
+}
+
+static PyObject *malformed_packets(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return PyLong_FromUnsignedLongLong(sh_malformed_packets());
+}
+
+static PyObject *malformed_take(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    return sh_malformed_take();
+}
+
 static PyMethodDef methods[] = {
     {"facts", facts, METH_NOARGS, "(version, calls, sockets, ioqueue, TLS backend, OpenSSL)"},
     {"log_errors_only", log_errors_only, METH_NOARGS, "Quiet PJLIB; before libCreate."},
@@ -92,6 +113,10 @@ static PyMethodDef methods[] = {
     {"drain_events", drain_events, METH_NOARGS,
      "[(kind, monotonic seconds, Call-ID, number, extra, text, text)] since the last call"},
     {"events_dropped", events_dropped, METH_NOARGS, "Events lost to a full queue."},
+    {"log_lines", log_lines, METH_NOARGS, "Lines of PJSIP's own log, those held back included."},
+    {"malformed_packets", malformed_packets, METH_NOARGS, "SIP packets that could not be read."},
+    {"malformed_take", malformed_take, METH_NOARGS,
+     "([(source, packets, reason of the first)], packets of others) since the last call"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -3,6 +3,8 @@
  *   module.c      the Python module `_pjsua2.native`: argument parsing, nothing else; its functions
  *                 stand in module_trunks.c, module_calls.c and module_media.c, what they share in arguments.c
  *   events.c      what happened on the SIP side, queued for Python
+ *   log.c         what PJSIP writes into its own log, within bounds
+ *   malformed.c   packets that PJSIP cannot read, counted by who sent them
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   shape.c       whether a request may be read at all
  *   gate.c        who may send us what, decided before a call object exists
@@ -73,6 +75,8 @@ enum sh_event_kind {
     SH_CALL_DTMF_END = 13,   /* number = digit, extra = ms or 0, text2 likewise */
     SH_SUBSCRIBE_RECEIVED = 14, /* number = referral, extra = Expires in s; -1: none */
     SH_PING_ANSWERED = 15,   /* number = what `ping` was given, extra = status code; 0: none, text1 = reason */
+    SH_PJSIP_SAYS = 16,      /* number = lines of its kind held back before it, text1 = "10.0.0.9": whose
+                              * packet is being read, or empty, text2 = sender and text */
 };
 
 struct sh_event {
@@ -86,6 +90,16 @@ void sh_event_push(const struct sh_event *what);
 PyObject *sh_events_drain(void);
 uint64_t sh_events_drained(void);
 uint64_t sh_events_dropped(void);
+
+/* log.c */
+void sh_log_hook(void);
+uint64_t sh_log_lines(void);
+
+/* malformed.c */
+pj_status_t sh_malformed_register(pjsip_endpoint *endpt);
+const pjsip_rx_data *sh_packet_being_read(void);
+uint64_t sh_malformed_packets(void);
+PyObject *sh_malformed_take(void);
 
 /* wire.c, gate.c, challenge.c, refer.c, referral.c, capabilities.c: PJSIP modules, registered once after libInit */
 pj_status_t sh_wire_register(pjsip_endpoint *endpt);

@@ -21,8 +21,6 @@
 
 #include <string.h>
 
-#define VERSION 2 /* of RTP */
-
 /* As stock PJSIP between two reports (RFC 3550 section 6.2). */
 #define REPORT_MS 5000
 
@@ -273,7 +271,7 @@ static void forward(struct leg_rtp *leg, struct leg_rtp *from, const pjmedia_rtp
 
     pj_grp_lock_acquire(leg->base.grp_lock);
     if (leg->partner == from && leg->stream && sh_renumber(&leg->way, &numbers, now)) {
-        *out = (pjmedia_rtp_hdr){.v = VERSION,
+        *out = (pjmedia_rtp_hdr){.v = SH_RTP_VERSION,
                                  .m = numbers.marker,
                                  .pt = event ? (uint8_t)leg->event_out : leg->audio_out,
                                  .seq = pj_htons(numbers.sequence),

@@ -31,7 +31,7 @@ static pthread_rwlock_t networks_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct sh_source *networks;
 static unsigned network_count;
 
-static _Atomic uint64_t strangers, moved;
+static _Atomic uint64_t strangers, moved, malformed;
 
 uint64_t sh_rtp_now_ms(void)
 {
@@ -74,6 +74,35 @@ static void refuse(struct leg_rtp *leg, const pj_sockaddr *from)
         .kind = SH_RTP_REFUSED_SOURCE, .call_id = &leg->call_id, .text1 = &address});
 }
 
+/* Whether a packet can be taken apart as RTP (RFC 3550 appendix A.1). */
+static bool is_rtp(const pjmedia_tp_cb_param *param)
+{
+    const pjmedia_rtp_hdr *header;
+    const void *payload;
+    unsigned size;
+
+    return param->size >= (pj_ssize_t)sizeof *header &&
+           pjmedia_rtp_decode_rtp(NULL, param->pkt, (int)param->size, &header, &payload, &size) ==
+               PJ_SUCCESS;
+}
+
+/* Likewise as RTCP (appendix A.2), whose packets stand one behind the other: PJSIP looks at the lengths of
+ * all, but not at the version. */
+static bool is_rtcp(const void *packet, pj_ssize_t size)
+{
+    const pjmedia_rtcp_common *header = packet;
+
+    return size >= (pj_ssize_t)sizeof *header && header->version == SH_RTP_VERSION &&
+           (pj_ntohs((pj_uint16_t)header->length) + 1) * 4 <= size;
+}
+
+/* Keep-alives that are no RTP are among them (RFC 6263 section 4), errors of the socket are not. */
+static void count_malformed(pj_ssize_t size)
+{
+    if (size > 0)
+        atomic_fetch_add_explicit(&malformed, 1, memory_order_relaxed);
+}
+
 static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
 {
     struct sh_address from = address_of(param->src_addr);
@@ -107,10 +136,14 @@ static void on_rtp(pjmedia_tp_cb_param *param)
 
     if (!leg)
         return;
+    if (!is_rtp(param)) {
+        count_malformed(param->size);
+        return;
+    }
     pj_grp_lock_acquire(leg->base.grp_lock);
     deliver = leg->rtp_cb;
     up.user_data = leg->stream;
-    if (deliver && param->size >= (pj_ssize_t)sizeof(pjmedia_rtp_hdr)) {
+    if (deliver) {
         taken = judge(leg, param);
         if (taken)
             passing = sh_relay_judge(leg, param->pkt, param->size);
@@ -147,6 +180,10 @@ static void on_rtcp(void *user_data, void *packet, pj_ssize_t size)
 
     if (!leg)
         return;
+    if (!is_rtcp(packet, size)) {
+        count_malformed(size);
+        return;
+    }
     pj_grp_lock_acquire(leg->base.grp_lock);
     deliver = leg->rtcp_cb;
     stream = leg->stream;
@@ -408,9 +445,11 @@ PyObject *sh_rtp_silent(unsigned limit_ms)
     return list;
 }
 
-/* (packets from a source that nobody vouches for, sources found other than announced) */
+/* (packets from a source that nobody vouches for, sources found other than announced, packets that are
+ * neither RTP nor RTCP) */
 PyObject *sh_rtp_counters(void)
 {
-    return Py_BuildValue("KK", (unsigned long long)atomic_load(&strangers),
-                         (unsigned long long)atomic_load(&moved));
+    return Py_BuildValue("KKK", (unsigned long long)atomic_load(&strangers),
+                         (unsigned long long)atomic_load(&moved),
+                         (unsigned long long)atomic_load(&malformed));
 }

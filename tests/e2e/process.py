@@ -106,9 +106,12 @@ class GatewayProcess:
         return self.log.read_bytes()[offset:].decode(errors="replace").splitlines()
 
     def faults_since(self, offset: int) -> list[str]:
-        """Those lines that tell of a fault of the gateway's own."""
-        lines = self.log_since(offset)
-        return [line for line in lines if '"level":"error"' in line or "Traceback" in line]
+        """Those lines that tell of a fault of the gateway's own, or are none of its log at all."""
+        return [
+            line
+            for line in self.log_since(offset)
+            if not line.startswith("{") or '"level":"error"' in line or "Traceback" in line
+        ]
 
     def log_tail(self, lines: int = 80) -> str:
         """The end of its log."""

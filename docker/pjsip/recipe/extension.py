@@ -16,6 +16,9 @@ CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=default", "-Wall", "-Wextr
 
 FILE_NAME = f"_pjsua2{sysconfig.get_config_var('EXT_SUFFIX')}"
 
+# Functions of PJSIP that sip/native stands before: malformed.c sees each packet before it is read.
+WRAPPED = ("pjsip_tpmgr_receive_packet",)
+
 IMPORT_CHECK = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -61,8 +64,9 @@ def build(
         # A group, because PJSIP's libraries need one another in both directions.
         archives = sorted((pjsip.folder / "lib").glob("*.a"))
         group: list[str | Path] = ["-Wl,--start-group", *archives, "-Wl,--end-group"]
+        wrap = [f"-Wl,--wrap={name}" for name in WRAPPED]
         inputs = [*objects, pjsip.folder / "wrapper.o", *group, *pjsip.link]
-        steps.run(["g++", *flags, "-shared", "-o", extension, *inputs])
+        steps.run(["g++", *flags, *wrap, "-shared", "-o", extension, *inputs])
 
 
 def check_import(folder: Path, version: str) -> None:
