@@ -320,15 +320,15 @@ class SipAgent:
         self._legs.pop(leg.id, None)
         self._note_hop(leg)
         self._next_beside.pop(leg.id, None)
-        self.forget_dialog(leg.sip_call_id)
+        self.forget_dialog(leg.dialog.sip_call_id)
 
     def _note_hop(self, leg: Leg) -> None:
         """Remember whether the next hop that a leg was dialled over does its work."""
         hops = self._hops.get(leg.info.trunk)
         if hops is None or leg.info.direction is not Direction.SENT:
             return
-        if leg.unreached:
-            failure = leg.wire.failure
+        if leg.dialog.unreached:
+            failure = leg.dialog.wire.failure
             retry_after = None if failure is None else failure.retry_after
             now = asyncio.get_running_loop().time()
             hops.failed(leg.info.hop, now, retry_after, answered=failure is not None)
@@ -382,11 +382,11 @@ class SipAgent:
     async def _refer(
         self, caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
     ) -> Attempt:
-        timers = self._settings.trunks[caller.trunk].refer
+        timers = self._settings.trunks[caller.dialog.trunk].refer
         try:
             return await by_refer(caller, order, uri, timers, evidence)
         finally:
-            self.forget_dialog(caller.sip_call_id)
+            self.forget_dialog(caller.dialog.sip_call_id)
 
     def told(self, caller: Leg, uri: str, target: Target) -> Told:
         """What our INVITE to a target says of the caller."""
@@ -421,11 +421,12 @@ class SipAgent:
     def exchange(self, place: Leg, newcomer: Leg) -> None:
         """Put the newcomer's dialog into the place; the newcomer's leg is left with the old one."""
         for leg in (place, newcomer):
-            self._by_call_id.pop(leg.sip_call_id, None)
+            self._by_call_id.pop(leg.dialog.sip_call_id, None)
         place.take_over(newcomer)
-        self._by_call_id[place.sip_call_id] = place
-        if newcomer.id in self._legs or self._by_peer.reporting(newcomer.sip_call_id):
-            self._by_call_id[newcomer.sip_call_id] = newcomer
+        self._by_call_id[place.dialog.sip_call_id] = place
+        left = newcomer.dialog.sip_call_id
+        if newcomer.id in self._legs or self._by_peer.reporting(left):
+            self._by_call_id[left] = newcomer
 
     def bring(self, leg: Leg, caller: Leg, role: str) -> Leg:
         """Let the dialog of a leg of another call go on in this caller's call, in a leg of its own.
@@ -438,17 +439,17 @@ class SipAgent:
         info = replace(leg.info, sip_call_id="", attempt="")
         came = self._new_leg(*self._name(caller, role), info, caller)
         came.subscribe(caller.emit)
-        self._by_call_id.pop(leg.sip_call_id, None)
+        self._by_call_id.pop(leg.dialog.sip_call_id, None)
         leg.go_on_in(came)
-        self._by_call_id[came.sip_call_id] = came
+        self._by_call_id[came.dialog.sip_call_id] = came
         return came
 
     def forget_dialog(self, call_id: str) -> None:
         """Once its leg has ended, and no NOTIFY trails the BYE: neither the peer's nor ours."""
         leg = self._by_call_id.get(call_id)
-        if leg is None or leg.id in self._legs or leg.wire.on_notify is not None:
+        if leg is None or leg.id in self._legs or leg.dialog.wire.on_notify is not None:
             return
-        if leg.sip_call_id == call_id and not self._by_peer.reporting(call_id):
+        if leg.dialog.sip_call_id == call_id and not self._by_peer.reporting(call_id):
             del self._by_call_id[call_id]
 
     # -- calls out ------------------------------------------------------------------------------

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-import structlog
-
+from sip.events import AudioSilent
 from sip.leg import Leg
 from sip.pjsip import native
 
-log = structlog.get_logger(__name__)
+SILENT_REASON = {"Reason": 'Q.850;cause=41;text="no audio received"'}
+"""Of the BYE to a leg that fell silent (RFC 3326; Q.850 cause 41: temporary failure)."""
 
 INTERVAL = 1.0
 """Seconds between two looks at all legs: exact enough for a timeout of seconds."""
@@ -38,4 +38,11 @@ class AudioWatch:
         self.start()
         for call_id in native.rtp_silent(round(self._timeout * 1000)):
             if (leg := self._by_call_id.get(call_id)) is not None:
-                leg.give_up_silent(self._timeout)
+                self._give_up(leg)
+
+    def _give_up(self, leg: Leg) -> None:
+        """End the leg, unless its party is on hold."""
+        dialog = leg.dialog
+        if dialog.answered and not dialog.held and not dialog.released:
+            leg.emit(AudioSilent(dialog.label, self._timeout))
+            leg.release(SILENT_REASON)

@@ -17,9 +17,7 @@ from sip.redaction import without_credentials
 class Wire:
     """What was said in one dialog."""
 
-    def __init__(self, label: str) -> None:
-        self.label = label
-        """Of the leg that this dialog fills."""
+    def __init__(self) -> None:
         self.provisional_has_sdp = False
         """Whether the last 1xx to an INVITE of ours had a body: early media."""
         self.failure: Message | None = None
@@ -33,18 +31,18 @@ class Wire:
         """The last final response, 300 to 699, received to a REFER of ours."""
         self.refers_received = 0
         self.on_refer_final: Callable[[int, int, str, str], None] | None = None
-        """Told which REFER (`Leg.refer`), code, reason, and a note where PJSIP has one to add."""
+        """Told which REFER (`Dialog.refer`), code, reason, and a note where PJSIP has one."""
         self.on_notify: Callable[[int, Message], None] | None = None
         """Told which REFER it belongs to, and the NOTIFY."""
         self.on_invite_final: Callable[[int], None] | None = None
         """Told the final status of an INVITE of ours."""
 
-    def message(self, event: NativeEvent) -> SipMessage:
-        """A message for the ladder."""
+    def message(self, label: str, event: NativeEvent) -> SipMessage:
+        """A message for the ladder, of the dialog that has this label."""
         kind, _, _, port, _, origin, text = event
         transport, _, host = origin.partition(" ")
         return SipMessage(
-            self.label,
+            label,
             Direction.RECEIVED if kind == EventKind.MESSAGE_RECEIVED else Direction.SENT,
             transport.lower(),
             f"{host}:{port}",

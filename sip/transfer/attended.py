@@ -33,7 +33,7 @@ async def hand_over(caller: Leg, refer: Refer, evidence: Evidence, target: Leg) 
     """
     kept = False
     try:
-        uri = f"{target.remote_target}?Replaces={_escaped(target)}"
+        uri = f"{target.dialog.remote_target}?Replaces={_escaped(target)}"
         verdict = await refer(uri, TakeOver(evidence))
         if verdict.outcome.succeeded and evidence.attempt is not None:
             return evidence.attempt
@@ -57,5 +57,7 @@ async def hand_over(caller: Leg, refer: Refer, evidence: Evidence, target: Leg) 
 
 def _escaped(target: Leg) -> str:
     """The dialog with the target as the target itself names it: our tag is its peer's."""
-    ours, theirs = target.tags
-    return quote(str(Replaces(target.sip_call_id, to_tag=theirs, from_tag=ours)), safe=_PLAIN)
+    ours, theirs = target.dialog.tags
+    return quote(
+        str(Replaces(target.dialog.sip_call_id, to_tag=theirs, from_tag=ours)), safe=_PLAIN
+    )

@@ -117,7 +117,7 @@ class ByPeer:
                 self._join(leg, referral, wanted.destination, wanted.replaces)
                 return
             order = self._order(leg, wanted, referral.referred_by)
-            uri = self._endpoint.request_uri(order.target, leg.trunk)
+            uri = self._endpoint.request_uri(order.target, leg.dialog.trunk)
         except (ReferRefused, DestinationBlocked) as error:
             code, reason = 603, "Destination Not Allowed"
             if isinstance(error, ReferRefused):
@@ -139,13 +139,13 @@ class ByPeer:
             attempt=order.attempt,
             role=CALLER if leg is caller else AGENT,
         )
-        grace = self._settings.trunks[leg.trunk].refer.bye_grace
+        grace = self._settings.trunks[leg.dialog.trunk].refer.bye_grace
         referral.accept(order)
         work = referral.carry_out(order, uri, dial, self._endpoint.exchange, grace)
         self._succeed(leg, work, referral.torn_away)
 
     def _wanted(self, leg: Leg, request: Message) -> ReferTo:
-        if not leg.answered or leg.gone:
+        if not leg.dialog.answered or leg.gone:
             raise ReferRefused(603, "Not In A Call")
         if leg.in_transfer:
             raise ReferRefused(491, "Request Pending")
@@ -169,9 +169,10 @@ class ByPeer:
         Raises:
             ReferRefused: its trunk may not replace a dialog (403), or not this one.
         """
-        trunk = self._settings.trunks[leg.trunk]
+        over = leg.dialog.trunk
+        trunk = self._settings.trunks[over]
         second = self._by_call_id.get(replaces.call_id)
-        if not trunk.transfers_in.replaces or (second is not None and second.trunk != leg.trunk):
+        if not trunk.transfers_in.replaces or (second is not None and second.dialog.trunk != over):
             raise ReferRefused(403, "Replaces Is Not Allowed Here")
         name, target = destination, _not_dialled(destination)
         if second is not None:
@@ -183,7 +184,7 @@ class ByPeer:
         def meet() -> None:
             if second is None:
                 raise ReplacesRefused(481, "Call/Transaction Does Not Exist")
-            judge(replaces, leg.trunk, [_candidate(second)])
+            judge(replaces, over, [_candidate(second)])
             referring = join_calls(leg, second, self._endpoint)
             self._spawn(see_off(referring, trunk.refer.bye_grace))
 
@@ -197,11 +198,11 @@ class ByPeer:
         Raises:
             DestinationBlocked: so it is.
         """
-        if caller is None or party is None or caller.direction is Direction.SENT:
+        if caller is None or party is None or caller.dialog.direction is Direction.SENT:
             return
         if (found := self._dialled(party)) is not None:
             name, target = found
-            if not (verdict := reachable(target, caller.trunk)).allowed:
+            if not (verdict := reachable(target, caller.dialog.trunk)).allowed:
                 raise DestinationBlocked(f"{name} {verdict.reason}")
 
     def _dialled(self, leg: Leg) -> tuple[str, Target] | None:
@@ -226,7 +227,7 @@ class ByPeer:
 
     def _order(self, leg: Leg, wanted: ReferTo, referred_by: str) -> TransferOrder:
         own = self._endpoint.own
-        name, target = target_of(wanted.destination, leg.trunk, self._settings, own)
+        name, target = target_of(wanted.destination, leg.dialog.trunk, self._settings, own)
         headers = {"Referred-By": referred_by}
         if wanted.replaces is not None:
             headers |= {"Replaces": str(wanted.replaces), "Require": "replaces"}
@@ -309,14 +310,15 @@ def _not_dialled(uri: str) -> Target:
 
 
 def _candidate(leg: Leg) -> Candidate:
-    local, remote = leg.tags
+    dialog = leg.dialog
+    local, remote = dialog.tags
     if leg.in_transfer:
         progress = Progress.BUSY
     elif leg.gone:
         progress = Progress.ENDED
-    elif leg.answered:
+    elif dialog.answered:
         progress = Progress.ANSWERED
     else:
-        sent = leg.direction is Direction.SENT
+        sent = dialog.direction is Direction.SENT
         progress = Progress.RINGING_THERE if sent else Progress.RINGING_HERE
-    return Candidate(local, remote, leg.trunk, progress)
+    return Candidate(local, remote, dialog.trunk, progress)

@@ -17,7 +17,7 @@ async def by_bye(caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
     evidence.step("bye_sent")
     caller.release(headers)
     ended = await caller.wait_ended()
-    response = caller.wire.bye_answered
+    response = caller.dialog.wire.bye_answered
     if response is None or response.status is None:
         if ended.by is not Side.GATEWAY:
             evidence.bye_by = ended.by

@@ -11,6 +11,7 @@ import random
 from contextlib import suppress
 from typing import Any
 
+from sip.dialog import Dialog
 from sip.errors import CallEnded
 from sip.events import Direction
 from sip.leg import Leg
@@ -31,7 +32,7 @@ async def take_off_hold(caller: Leg) -> None:
         async with asyncio.timeout(LIMIT):
             await _resumed(caller, within=PATIENCE)
             while caller.held and await _offer(caller) == GLARE_STATUS:
-                await _resumed(caller, within=retry_delay(caller))
+                await _resumed(caller, within=retry_delay(caller.dialog))
 
 
 async def _offer(caller: Leg) -> int:
@@ -42,28 +43,29 @@ async def _offer(caller: Leg) -> int:
         if not status.done():
             status.set_result(code)
 
-    caller.wire.on_invite_final = answered
+    dialog = caller.dialog
+    dialog.wire.on_invite_final = answered
     ended = asyncio.ensure_future(caller.wait_ended())
     try:
-        caller.reinvite()
+        dialog.reinvite()
         waiting: set[asyncio.Future[Any]] = {status, ended}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     except OSError:
         return GLARE_STATUS
     finally:
-        caller.wire.on_invite_final = None
+        dialog.wire.on_invite_final = None
         ended.cancel()
     if not status.done():
         raise CallEnded("the caller hung up on hold")
     return status.result()
 
 
-def retry_delay(leg: Leg) -> float:
+def retry_delay(dialog: Dialog) -> float:
     """Seconds until what was refused with 491 is asked again, in steps of 10 ms (RFC 3261 14.1)."""
-    shortest, longest = retry_bounds(owns_call_id=leg.direction is Direction.SENT)
+    shortest, longest = retry_bounds(owns_call_id=dialog.direction is Direction.SENT)
     return random.randint(round(shortest * 100), round(longest * 100)) / 100
 
 
 async def _resumed(caller: Leg, within: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(caller.wait_off_hold(), within)
+        await asyncio.wait_for(caller.dialog.wait_off_hold(), within)

@@ -71,6 +71,7 @@ class _Referral:
         evidence: Evidence,
     ) -> None:
         self._caller = caller
+        self._dialog = caller.dialog
         self._refer_to = refer_to
         self._headers = list(order.headers.items())
         self._evidence = evidence
@@ -89,8 +90,8 @@ class _Referral:
         self._refer: int | None = None
         """The REFER that the peer is being asked now."""
         self._closed = False
-        caller.wire.on_refer_final = self._final
-        caller.wire.on_notify = self._notify
+        self._dialog.wire.on_refer_final = self._final
+        self._dialog.wire.on_notify = self._notify
         caller.subscribe(self._observe)
         self._withdrawal = order.withdrawal
         self._withdrawal.add_done_callback(self._withdrawn)
@@ -100,8 +101,8 @@ class _Referral:
         if self._evidence.attempt is None:
             self._take_in(Input.CANCEL)
         self._closed = True
-        self._caller.wire.on_refer_final = None
-        self._caller.wire.on_notify = None
+        self._dialog.wire.on_refer_final = None
+        self._dialog.wire.on_notify = None
         self._withdrawal.remove_done_callback(self._withdrawn)
         self._end_refer()
 
@@ -151,7 +152,7 @@ class _Referral:
     def _due(self, timer: Timer) -> float:
         now = asyncio.get_running_loop().time()
         if timer is Timer.GLARE:
-            return now + retry_delay(self._caller)
+            return now + retry_delay(self._dialog)
         if timer in (Timer.FIRST_NOTIFY, Timer.FINAL_NOTIFY):
             if self._pending_since is None:
                 self._pending_since = now
@@ -160,9 +161,9 @@ class _Referral:
 
     def _send(self) -> None:
         self._end_refer()
-        self._caller.wire.refer_failure = None
+        self._dialog.wire.refer_failure = None
         try:
-            self._refer = self._caller.refer(self._refer_to, self._headers)
+            self._refer = self._dialog.refer(self._refer_to, self._headers)
         except (CallEnded, OSError) as error:
             self._push(Input.UNSENT, None, str(error))
         else:
@@ -172,7 +173,7 @@ class _Referral:
         if self._refer is None:
             return
         try:
-            self._caller.unsubscribe(self._refer)
+            self._dialog.unsubscribe(self._refer)
         except OSError as error:
             self._evidence.step("not_unsubscribed", detail=str(error))
         else:
@@ -180,7 +181,7 @@ class _Referral:
 
     def _end_refer(self) -> None:
         if self._refer is not None:
-            self._caller.end_refer(self._refer)
+            self._dialog.end_refer(self._refer)
             self._refer = None
 
     def _conclude(self, verdict: Verdict) -> None:
@@ -202,7 +203,7 @@ class _Referral:
         if refer != self._refer:
             return
         self._evidence.step("refer_final", code, note or reason)
-        refusal = self._caller.wire.refer_failure
+        refusal = self._dialog.wire.refer_failure
         if code >= 300 and (refusal is None or refusal.status != code):
             self._push(Input.NO_RESPONSE, code, reason)  # PJSIP's own: a timer, or the transport
             return
@@ -234,7 +235,7 @@ class _Referral:
     def _observe(self, event: Event) -> None:
         if self._closed or not isinstance(event, LegEnded) or event.leg != self._caller.label:
             return
-        bye = self._caller.wire.bye_received
+        bye = self._dialog.wire.bye_received
         if bye is None:
             self._push(Input.LOST)
             return

@@ -68,15 +68,17 @@ class Referral:
     ) -> None:
         self.number = number
         """The native side's."""
-        self.sip_call_id = leg.sip_call_id
+        self.sip_call_id = leg.dialog.sip_call_id
         self._leg = leg
         self._request = request
         self._on_close = on_close
         self._refer = InboundRefer()
         self._event = "refer"
-        if leg.wire.refers_received:  # RFC 3515 section 2.4.6: every one but the first needs the id
+        if (
+            leg.dialog.wire.refers_received
+        ):  # RFC 3515 section 2.4.6: every one but the first needs the id
             self._event += f";id={request.header('CSeq').partition(' ')[0]}"
-        leg.wire.refers_received += 1
+        leg.dialog.wire.refers_received += 1
         self._unanswered = 0
         self._longest = 0.0
         """Seconds that a subscription may run, from the 202 or from a SUBSCRIBE."""

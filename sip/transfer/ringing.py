@@ -103,14 +103,14 @@ class Ringing:
                     return dialled
                 if (failed := await self._ring(dialled, deadline)) is not None:
                     return failed
-                if dialled.answered:
+                if dialled.dialog.answered:
                     return await self._audible(dialled)
                 last = dialled
                 ended = await last.wait_ended()
-                if last.unreached and last.info.hops_left:
+                if last.dialog.unreached and last.info.hops_left:
                     evidence.step("next_hop", ended.code, ended.reason)
                     continue
-                final = last.wire.failure
+                final = last.dialog.wire.failure
                 if final is not None and final.status is not None:
                     evidence.step("final", final.status, final.reason)
                     if (narrow := _another_offer(last, final)) is not None:
@@ -119,7 +119,8 @@ class Ringing:
                         continue
                     if final.status < 400:
                         redirections.add(final)
-            decided = last.wire.failure is not None and (last.wire.failure.status or 0) >= 600
+            refusal = last.dialog.wire.failure
+            decided = refusal is not None and (refusal.status or 0) >= 600
             contact = "" if decided else redirections.next()
             if not contact:
                 return _failure(last, await last.wait_ended(), self._order, evidence)
@@ -130,7 +131,7 @@ class Ringing:
         with beside(target.wait_audible()) as audible:
             if (called_off := await self._unless_called_off(audible, MEDIA_LIMIT)) is not None:
                 return called_off
-            if audible.done() and (audible.exception() is None or target.wire.bye_received):
+            if audible.done() and (audible.exception() is None or target.dialog.wire.bye_received):
                 return target
         self._evidence.bye_by = Side.GATEWAY
         self._evidence.step("bye_sent", detail="no audio in common")
@@ -213,7 +214,7 @@ class Ringing:
     def _called_off(self, outcome: Outcome, why: str) -> Attempt:
         if self._target is None:
             return self._evidence.conclude(outcome, reason=f"{why} before the INVITE")
-        released = "bye_sent" if self._target.answered else "cancel_sent"
+        released = "bye_sent" if self._target.dialog.answered else "cancel_sent"
         self._evidence.step(released, detail=why)
         return self._evidence.conclude(outcome, reason=why)
 
@@ -248,7 +249,7 @@ def _another_offer(target: Leg, refusal: Message) -> Offer | None:
 
 
 def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evidence) -> Attempt:
-    final = target.wire.failure
+    final = target.dialog.wire.failure
     if final is None or final.status is None:
         # The status is PJSIP's own: a timer, or a transport that failed.
         evidence.step("final", ended.code, "no response")
@@ -264,6 +265,6 @@ def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evide
         )
     outcome = classify(final.status)
     # 403 over a trunk, before anything rang, is the trunk's own refusal; else the called party's.
-    if final.status == 403 and (order.target.trunk is None or target.rang):
+    if final.status == 403 and (order.target.trunk is None or target.dialog.rang):
         outcome = Outcome.DECLINED
     return evidence.conclude(outcome, final.status, final.reason)

@@ -120,7 +120,7 @@ async def _until_over(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
         return evidence.conclude(Outcome.CONNECTED, 200, "OK", timer=TALK_TIMER)
     leaver = target if target.gone and not caller.gone else caller
     first = await leaver.wait_ended()
-    evidence.because(leaver.wire.bye_received)
+    evidence.because(leaver.dialog.wire.bye_received)
     evidence.bye_by = first.by
     evidence.step("bye", detail=f"by {first.by.value}")
     return evidence.conclude(Outcome.CONNECTED, 200, "OK")

@@ -79,12 +79,15 @@ async def call() -> AsyncIterator[Call]:
         assert dict(agent.legs) == {}
 
 
-async def until(leg: Leg, wanted: type[Event]) -> Event:
+async def events(leg: Leg, last: type[Event] = LegEnded) -> list[Event]:
+    """What has happened and happens on a leg, until something of this type."""
+    seen: asyncio.Queue[Event] = asyncio.Queue()
+    leg.subscribe(seen.put_nowait)
+    happened: list[Event] = []
     async with asyncio.timeout(LIMIT):
-        async for event in leg.events():
-            if isinstance(event, wanted):
-                return event
-    raise AssertionError(f"the leg ended without {wanted.name}")
+        while not (happened and isinstance(happened[-1], last)):
+            happened.append(await seen.get())
+    return happened
 
 
 async def test_a_leg_tells_who_calls_whom(call: Call) -> None:
@@ -97,11 +100,11 @@ async def test_a_leg_tells_who_calls_whom(call: Call) -> None:
 
 @pytest.mark.parametrize("code", [180, 183])
 async def test_ringing_is_heard_of_before_the_answer(call: Call, code: int) -> None:
-    call.leg.ring(code)
+    call.leg.dialog.ring(code)
     assert (await call.phone.expect("early", "a"))["code"] == code
     await call.leg.answer()
     await call.phone.expect("confirmed", "a")
-    assert call.leg.answered
+    assert call.leg.dialog.answered
 
 
 async def test_a_refusal_carries_code_reason_and_headers(call: Call) -> None:
@@ -147,17 +150,16 @@ async def test_hold_and_resume_are_seen(call: Call) -> None:
 async def test_the_stream_of_events_tells_a_call_from_invite_to_end(call: Call) -> None:
     await call.leg.answer()
     await call.phone.expect("confirmed", "a")
-    await until(call.leg, MediaStarted)
+    await events(call.leg, MediaStarted)
     await call.leg.play(Pcm(bytes(1600), 8000))
     await call.phone.send(HangUp(call="a", headers={"Reason": "Q.850;cause=16"}))
-    async with asyncio.timeout(LIMIT):
-        events = [event async for event in call.leg.events()]
-    assert isinstance(events[0], LegStarted)
-    assert any(isinstance(event, LegAnswered) for event in events)
-    messages = [event for event in events if isinstance(event, SipMessage)]
+    happened = await events(call.leg)
+    assert isinstance(happened[0], LegStarted)
+    assert any(isinstance(event, LegAnswered) for event in happened)
+    messages = [event for event in happened if isinstance(event, SipMessage)]
     assert messages[0].text.startswith("INVITE sip:100@")
     assert any("Q.850;cause=16" in message.text for message in messages)
-    ended = events[-1]
+    ended = happened[-1]
     assert isinstance(ended, LegEnded)
     assert (ended.code, ended.by) == (200, Side.CALLER)
     assert ended.media.codec in ("PCMU/8000", "PCMA/8000")

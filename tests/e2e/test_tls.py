@@ -138,7 +138,9 @@ async def passing(leg: Leg) -> None:
     """Wait until the audio of two joined legs passes undecoded."""
 
     def passes() -> bool:
-        return leg.partner is not None and native.relay_join(leg.pj_id, leg.partner.pj_id)
+        return leg.partner is not None and native.relay_join(
+            leg.dialog.pj_id, leg.partner.dialog.pj_id
+        )
 
     await network.until(passes, "audio passes")
 

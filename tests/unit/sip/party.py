@@ -26,6 +26,14 @@ class Wire:
 
 
 @dataclass
+class Dialog:
+    wire: Wire = field(default_factory=Wire)
+    answered: bool = False
+    rang: bool = False
+    unreached: bool = False
+
+
+@dataclass
 class Info:
     offer: Offer | None = None
 
@@ -44,15 +52,12 @@ class Party:
     """A leg without SIP."""
 
     label: str
-    wire: Wire = field(default_factory=Wire)
+    dialog: Dialog = field(default_factory=Dialog)
     info: Info = field(default_factory=Info)
     audio: Audio = field(default_factory=Audio)
     played: list[Pcm] = field(default_factory=list)
     before_answered: Callable[[], object] = bool
     """What happens while the caller's answer is on its way."""
-    answered: bool = False
-    rang: bool = False
-    unreached: bool = False
     released: int = 0
 
     def __post_init__(self) -> None:
@@ -69,26 +74,26 @@ class Party:
     # What happens to it
 
     def answers(self) -> None:
-        if not self.gone and not self.answered:
-            self.answered = True
+        if not self.gone and not self.dialog.answered:
+            self.dialog.answered = True
             self.confirmed.set_result(None)
             self.audible.set_result(None)
 
     def answers_deaf(self) -> None:
         """200 without audio: PJSIP ends the call."""
-        if not self.gone and not self.answered:
-            self.answered = True
+        if not self.gone and not self.dialog.answered:
+            self.dialog.answered = True
             self.confirmed.set_result(None)
             self.ends()
 
     def refuses(self, code: int = 486, *headers: str) -> None:
-        if not self.gone and not self.answered:
-            self.wire.failure = response(code, *headers)
+        if not self.gone and not self.dialog.answered:
+            self.dialog.wire.failure = response(code, *headers)
             self.ends()
 
     def hangs_up(self) -> None:
-        if self.answered and not self.gone:
-            self.wire.bye_received = Message("BYE sip:x SIP/2.0\r\n\r\n")
+        if self.dialog.answered and not self.gone:
+            self.dialog.wire.bye_received = Message("BYE sip:x SIP/2.0\r\n\r\n")
             self.ends()
 
     def presses(self, key: str) -> None:

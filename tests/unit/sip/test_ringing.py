@@ -123,7 +123,7 @@ def test_one_verdict_and_nobody_left_ringing(
         (reached,) = await asyncio.gather(scene.reached, return_exceptions=True)
         if isinstance(reached, Party):
             assert not scene.ended, "joined later: its verdict comes then"
-            assert reached.answered
+            assert reached.dialog.answered
             assert reached.released == 0
             others = [party for party in scene.dialled if party is not reached]
         else:
