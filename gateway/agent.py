@@ -57,7 +57,7 @@ class CallerLeg(CallerCall, caller.CallerLeg, Protocol):
 
 
 class Registration(Protocol):
-    """How a trunk stands with its provider (sip.agent.RegistrationState)."""
+    """How a trunk stands with its provider (sip.registrations.RegistrationState)."""
 
     @property
     def trunk(self) -> str:

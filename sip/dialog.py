@@ -68,6 +68,8 @@ class Dialog:
         """Whether we have ended it, or are about to."""
         self.final: tuple[int, str] | None = None
         """Status and reason that PJSIP has ended it with; None: it lives."""
+        self.open_referrals = 0
+        """REFERs of the peer's that it is still told about."""
         self._engine = engine
         self._call: PjCall | None = None
         self._started = time.monotonic()

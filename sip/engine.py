@@ -120,6 +120,17 @@ class Engine:
         """Whether PJSIP may be called."""
         return self._endpoint is not None
 
+    @property
+    def hostport(self) -> str:
+        """`address:port` of the first transport, once it has started."""
+        listen = self.listening[0]
+        return f"{listen.address}:{listen.port}"
+
+    @property
+    def own(self) -> set[tuple[str, int]]:
+        """Addresses and ports that SIP is spoken on."""
+        return {(str(at.address), at.port) for at in self.listening}
+
     def start(self) -> None:
         """Bring PJSIP up: transports bound, codecs chosen, the media clock ticking.
 

@@ -55,7 +55,7 @@ MESSAGES = frozenset({EventKind.MESSAGE_RECEIVED, EventKind.MESSAGE_SENT})
 
 
 class Leg(Watched):
-    """One party. Made by `SipAgent`; satisfies `ivr.ports.CallerCall`."""
+    """One party. Made by `Legs`; satisfies `ivr.ports.CallerCall`."""
 
     def __init__(
         self,

@@ -14,6 +14,9 @@ CALLER = "caller"
 AGENT = "agent"
 """What the labels of legs begin with that are dialled for a caller."""
 
+OUTBOUND = "outbound"
+"""The label of a leg that was dialled for nobody's sake."""
+
 
 @dataclass(frozen=True, slots=True)
 class LegInfo:

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 NO_CALL = -1
 """PJSUA_INVALID_ID: what PjCall takes for a call that is still to be made."""
 
+DIRECT = ""
+"""Name of the account for URIs that are dialled without a trunk."""
+
 Incoming = Callable[[str, int, str, str], None]
 """(trunk, PJSIP's call id, message, "address:port"), called inside PJSIP's callback."""
 

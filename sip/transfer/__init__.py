@@ -1,6 +1,7 @@
 """Handing a call over: by INVITE (two legs, joined here), by REFER (the peer dials), by BYE, or
 attended (INVITE first, then REFER with Replaces or joined); and what peers ask for themselves.
 
+orders.py     what a flow has ordered, by the method of the attempt
 verdict.py    the REFER verdict: a state machine as a table, without I/O
 evidence.py   what an attempt leaves behind
 ringing.py    reach one target: dial, ring, answer

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -18,16 +17,18 @@ from config.rules import reachable
 from config.settings import Settings
 from config.targets import Reach, Target
 from config.uri import is_number, parse_uri
-from sip.context.identity import Told
+from sip.dialler import Dialler
+from sip.engine import Engine
 from sip.errors import CallEnded, DestinationBlocked
 from sip.events import Direction
 from sip.leg import Leg
 from sip.leg_info import AGENT, CALLER
+from sip.legs import Legs
 from sip.message import Message
 from sip.order import TransferOrder
 from sip.outcome import Method
 from sip.pjsip import EventKind, NativeEvent, native
-from sip.transfer.join_calls import Switchboard, join_calls, see_off
+from sip.transfer.join_calls import join_calls, see_off
 from sip.transfer.refer_to import ReferRefused, ReferTo, refer_to, target_of
 from sip.transfer.referral import Referral
 from sip.transfer.replaces import Candidate, Progress, Replaces, ReplacesRefused, judge, replaces_of
@@ -43,36 +44,14 @@ BY_PEER = frozenset(
 """Kinds of events that are not a leg's own."""
 
 
-class Endpoint(Switchboard, Protocol):
-    """What the SIP agent does for a transfer by a peer."""
-
-    @property
-    def own(self) -> set[tuple[str, int]]:
-        """Addresses and ports that SIP is spoken on."""
-
-    def request_uri(self, target: Target, caller_trunk: str | None = None) -> str:
-        """The request URI of a target that our rules allow. Raises DestinationBlocked."""
-
-    def told(self, caller: Leg, uri: str, target: Target) -> Told:
-        """What an INVITE to a target says of the caller."""
-
-    @property
-    def dial_or_contact(self) -> Callable[..., Awaitable[Leg]]:
-        """Sends an INVITE, also to where one is redirected: `SipAgent.dial_or_contact`."""
-
-    def forget_dialog(self, call_id: str) -> None:
-        """No NOTIFY of ours is owed in this dialog any more."""
-
-
 class ByPeer:
     """The transfers that peers ask for, in all calls."""
 
-    def __init__(
-        self, settings: Settings, endpoint: Endpoint, by_call_id: Mapping[str, Leg]
-    ) -> None:
+    def __init__(self, settings: Settings, engine: Engine, dialler: Dialler, legs: Legs) -> None:
         self._settings = settings
-        self._endpoint = endpoint
-        self._by_call_id = by_call_id
+        self._engine = engine
+        self._dialler = dialler
+        self._legs = legs
         self._referrals: dict[int, Referral] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -89,10 +68,6 @@ class ByPeer:
             ]
         )
 
-    def reporting(self, call_id: str) -> bool:
-        """Whether a referrer in this dialog is still told how its REFER goes."""
-        return any(referral.sip_call_id == call_id for referral in self._referrals.values())
-
     def saw(self, event: NativeEvent) -> None:
         """Take in an event of one of the kinds BY_PEER."""
         kind, _, call_id, number, extra, _, text = event
@@ -102,7 +77,7 @@ class ByPeer:
         elif kind == EventKind.SUBSCRIBE_RECEIVED:
             if (referral := self._referrals.get(number)) is not None:
                 referral.subscribed(extra)
-        elif (leg := self._by_call_id.get(call_id)) is not None:
+        elif (leg := self._legs.by_call_id.get(call_id)) is not None:
             self._referred(leg, number, Message(text))
         else:  # the call ended in the same batch
             native.referral_close(number)
@@ -111,13 +86,14 @@ class ByPeer:
 
     def _referred(self, leg: Leg, number: int, request: Message) -> None:
         referral = self._referrals[number] = Referral(number, leg, request, self._closed)
+        referral.dialog.open_referrals += 1
         try:
             wanted = self._wanted(leg, request)
             if wanted.replaces is not None and self._runs_here(wanted):
                 self._join(leg, referral, wanted.destination, wanted.replaces)
                 return
             order = self._order(leg, wanted, referral.referred_by)
-            uri = self._endpoint.request_uri(order.target, leg.dialog.trunk)
+            uri = self._dialler.request_uri(order.target, leg.dialog.trunk)
         except (ReferRefused, DestinationBlocked) as error:
             code, reason = 603, "Destination Not Allowed"
             if isinstance(error, ReferRefused):
@@ -128,10 +104,10 @@ class ByPeer:
         caller = leg.caller
         from_user, headers = leg.info.number, order.headers
         if leg is not caller:
-            says = self._endpoint.told(caller, uri, order.target)
+            says = self._dialler.told(caller, uri, order.target)
             from_user, headers = says.from_user, {**says.headers, **headers}
         dial = partial(
-            self._endpoint.dial_or_contact,
+            self._dialler.dial_or_contact,
             order.target,
             caller=from_user,
             headers=headers,
@@ -141,7 +117,7 @@ class ByPeer:
         )
         grace = self._settings.trunks[leg.dialog.trunk].refer.bye_grace
         referral.accept(order)
-        work = referral.carry_out(order, uri, dial, self._endpoint.exchange, grace)
+        work = referral.carry_out(order, uri, dial, self._legs.exchange, grace)
         self._succeed(leg, work, referral.torn_away)
 
     def _wanted(self, leg: Leg, request: Message) -> ReferTo:
@@ -156,12 +132,12 @@ class ByPeer:
     def _runs_here(self, wanted: ReferTo) -> bool:
         """Whether the dialog to be replaced is one of ours: by its Call-ID; or because a telephone
         that knows nothing but us says that it is there."""
-        if wanted.replaces is not None and wanted.replaces.call_id in self._by_call_id:
+        if wanted.replaces is not None and wanted.replaces.call_id in self._legs.by_call_id:
             return True
         if is_number(wanted.destination):
             return False
         uri = parse_uri(wanted.destination)
-        return (uri.host, uri.port or 5060) in self._endpoint.own
+        return (uri.host, uri.port or 5060) in self._engine.own
 
     def _join(self, leg: Leg, referral: Referral, destination: str, replaces: Replaces) -> None:
         """Carry out an attended transfer between two calls of the referrer's, both of them here.
@@ -171,7 +147,7 @@ class ByPeer:
         """
         over = leg.dialog.trunk
         trunk = self._settings.trunks[over]
-        second = self._by_call_id.get(replaces.call_id)
+        second = self._legs.by_call_id.get(replaces.call_id)
         if not trunk.transfers_in.replaces or (second is not None and second.dialog.trunk != over):
             raise ReferRefused(403, "Replaces Is Not Allowed Here")
         name, target = destination, _not_dialled(destination)
@@ -185,7 +161,7 @@ class ByPeer:
             if second is None:
                 raise ReplacesRefused(481, "Call/Transaction Does Not Exist")
             judge(replaces, over, [_candidate(second)])
-            referring = join_calls(leg, second, self._endpoint)
+            referring = join_calls(leg, second, self._legs)
             self._spawn(see_off(referring, trunk.refer.bye_grace))
 
         referral.accept(order)
@@ -226,7 +202,7 @@ class ByPeer:
         return info.caller, _not_dialled(info.from_uri)
 
     def _order(self, leg: Leg, wanted: ReferTo, referred_by: str) -> TransferOrder:
-        own = self._endpoint.own
+        own = self._engine.own
         name, target = target_of(wanted.destination, leg.dialog.trunk, self._settings, own)
         headers = {"Referred-By": referred_by}
         if wanted.replaces is not None:
@@ -247,8 +223,9 @@ class ByPeer:
         )
 
     def _closed(self, referral: Referral) -> None:
-        self._referrals.pop(referral.number, None)
-        self._endpoint.forget_dialog(referral.sip_call_id)
+        del self._referrals[referral.number]
+        referral.dialog.open_referrals -= 1
+        self._legs.forget(referral.dialog)
 
     # -- INVITE with Replaces -------------------------------------------------------------------
 
@@ -261,7 +238,7 @@ class ByPeer:
         replaces = replaces_of(invite)
         if replaces is None:
             return None
-        leg = self._by_call_id.get(replaces.call_id)
+        leg = self._legs.by_call_id.get(replaces.call_id)
         judge(replaces, trunk, [] if leg is None else [_candidate(leg)])
         return leg
 
@@ -273,7 +250,7 @@ class ByPeer:
     async def _replace(self, place: Leg, newcomer: Leg) -> None:
         try:
             await newcomer.answer()
-            self._endpoint.exchange(place, newcomer)
+            self._legs.exchange(place, newcomer)
         except CallEnded:  # it has thought better of it
             place.give_up(None)
         except asyncio.CancelledError:

@@ -17,25 +17,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from typing import Protocol
 
 from sip.events import Event, LegEnded
 from sip.leg import Leg
 from sip.leg_info import AGENT, CALLER
+from sip.legs import Legs
 from sip.transfer.replaces import ReplacesRefused
 
 
-class Switchboard(Protocol):
-    """What the SIP agent does for it."""
-
-    def bring(self, leg: Leg, caller: Leg, role: str) -> Leg:
-        """Let the dialog of a leg of another call go on in this caller's call, in a new leg."""
-
-    def exchange(self, place: Leg, newcomer: Leg) -> None:
-        """Put the newcomer's dialog into the place; the newcomer's leg is left with the old one."""
-
-
-def join_calls(first: Leg, second: Leg, board: Switchboard) -> Leg:
+def join_calls(first: Leg, second: Leg, legs: Legs) -> Leg:
     """Join whom the referrer talks to in its first call with whom it is connected to in the second.
 
     The dialog that the Replaces names is released.
@@ -43,7 +33,7 @@ def join_calls(first: Leg, second: Leg, board: Switchboard) -> Leg:
     Args:
         first: the referrer's leg that sent the REFER.
         second: its leg whose dialog the Replaces names.
-        board: moves dialogs.
+        legs: moves dialogs between them.
 
     Returns:
         The leg that has the dialog of the REFER now. Nothing else is left for it to do but to end.
@@ -66,8 +56,8 @@ def join_calls(first: Leg, second: Leg, board: Switchboard) -> Leg:
     mover.part()
     place.part()
     _keep(mover, left)
-    newcomer = board.bring(mover, place.caller, CALLER if place is place.caller else AGENT)
-    board.exchange(place, newcomer)
+    newcomer = legs.bring(mover, place.caller, CALLER if place is place.caller else AGENT)
+    legs.exchange(place, newcomer)
     if partner is not None and not partner.gone:
         place.join(partner)
     replaced, referring = (left, newcomer) if place is first else (newcomer, left)

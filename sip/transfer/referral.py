@@ -68,7 +68,8 @@ class Referral:
     ) -> None:
         self.number = number
         """The native side's."""
-        self.sip_call_id = leg.dialog.sip_call_id
+        self.dialog = leg.dialog
+        """That the REFER came in."""
         self._leg = leg
         self._request = request
         self._on_close = on_close

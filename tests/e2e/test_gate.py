@@ -18,6 +18,7 @@ from config.targets import Reach, Target
 from sip.agent import SipAgent
 from sip.errors import DestinationBlocked
 from sip.leg import Leg
+from sip.legs import Legs
 from sip.outcome import Side
 from tests.peers import network
 from tests.peers.datagram import GATEWAY, LIMIT, SDP, Peer, Socket
@@ -287,7 +288,7 @@ class TestAnErrorOfOurOwn:
         self, line: Line, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(SipAgent, "_new_leg", lambda *_: 1 / 0)
+            patch.setattr(Legs, "new", lambda *_: 1 / 0)
             for _ in range(3):  # one more than there may be calls
                 assert (await (await line.peer()).calls()).status == 500
         await line.talking()
