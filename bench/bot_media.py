@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
 from bench.sampling import Sample, sample, share
 from bench.table import percentile
-from bench.yardstick import share_of_core
+from bench.yardstick import Speed, share_of_core
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
@@ -83,9 +83,25 @@ class BotMedia:
     async def run(self, folder: Path) -> Sequence[Figure]:
         """Bring the calls up, look at the gateway before and after, and end them."""
         assert SETTLE + self.seconds <= NUMBERS * rtp_load.PTIME - TAIL
-        made = world(folder, self.calls + 50)
-        first, _ = network.free_udp_range(CARRIER, 2 * self.calls)
-        ports = [first + 2 * call for call in range(self.calls)]
+        run = await self._talking(folder, self.calls)
+        percent = share(run.before, run.after) * 100 / self.calls
+        speed = await Speed.now(folder)
+        fewer = speed.as_loaded(self.calls)
+        return [
+            *share_of_core(speed, percent, 0.12),
+            *figures(run),
+            Figure("calls that are the load here that those were there", fewer),
+            *(
+                replace(figure, name=f"{figure.name}, of those")
+                for figure in on_the_way(await self._talking(folder / "fewer", fewer))
+            ),
+        ]
+
+    async def _talking(self, folder: Path, calls: int) -> Run:
+        """So many calls at once."""
+        made = world(folder, calls + 50)
+        first, _ = network.free_udp_range(CARRIER, 2 * calls)
+        ports = [first + 2 * call for call in range(calls)]
         with (
             beside(echo_bot.serve, made.bot_port) as bot,
             beside(rtp_load.run, CARRIER, ports) as load,
@@ -93,9 +109,7 @@ class BotMedia:
             await bot.says("ready", START_LIMIT)
             await load.says("ready", START_LIMIT)
             async with running(made) as gateway:
-                run = await self._measure(folder, gateway, ports, bot, load)
-        percent = share(run.before, run.after) * 100 / self.calls
-        return [*await share_of_core(folder, percent, 0.12), *figures(run)]
+                return await self._measure(folder, gateway, ports, bot, load)
 
     async def _measure(
         self, folder: Path, gateway: Gateway, ports: list[int], bot: Load, load: Load
@@ -148,12 +162,26 @@ async def signal(folder: Path, world: World, ports: list[int], seconds: float) -
 
 def figures(run: Run) -> list[Figure]:
     """What came of a run, but for the CPU per call."""
-    to_bot, back, lost_to_bot, lost_back, sent = follow(run)
-    calls = len(run.calls)
     return [
         Figure("CPU of the gateway", share(run.before, run.after) * 100, "% core"),
         Figure("CPU of the bot", share(*run.bot) * 100, "% core"),
         Figure("CPU of the callers", share(*run.load) * 100, "% core"),
+        *on_the_way(run),
+        Figure(
+            "memory per call",
+            (run.after.memory - run.idle.memory) / len(run.calls) / 1000,
+            "KB",
+            300,
+        ),
+        Figure("threads", run.after.threads),
+        *(Figure(name, count) for name, count in run.counted.items()),
+    ]
+
+
+def on_the_way(run: Run) -> list[Figure]:
+    """How long the frames took, and how many did not come."""
+    to_bot, back, lost_to_bot, lost_back, sent = follow(run)
+    return [
         Figure("frames sent", sent),
         Figure("frames not sent: the callers were late", run.skipped),
         Figure("frames lost or cut on the way to the bot", lost_to_bot, "", 0),
@@ -162,9 +190,6 @@ def figures(run: Run) -> list[Figure]:
         Figure("caller to bot, p95", percentile(to_bot, 95) * 1000, "ms", 45),
         Figure("bot to caller, p50", percentile(back, 50) * 1000, "ms"),
         Figure("bot to caller, p95", percentile(back, 95) * 1000, "ms", 45),
-        Figure("memory per call", (run.after.memory - run.idle.memory) / calls / 1000, "KB", 300),
-        Figure("threads", run.after.threads),
-        *(Figure(name, count) for name, count in run.counted.items()),
     ]
 
 

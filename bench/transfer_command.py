@@ -26,6 +26,7 @@ from bench.measurement import Figure
 from bench.rtp_load import PRIORITY
 from bench.sip_peer import SipPeer
 from bench.table import percentile
+from bench.yardstick import Speed
 from gateway.bots.messages import SUBPROTOCOL
 from tests.e2e.world import CARRIER, GATEWAY, PBX
 
@@ -74,22 +75,34 @@ class TransferCommand:
 
     async def run(self, folder: Path) -> Sequence[Figure]:
         """Let the calls be transferred, and compare the times."""
-        calls = self.rate * self.seconds
-        made = world(folder, 6 * self.rate + 100, flows=(FLOW,), numbers={NUMBER: "command"})
-        ports = (made.port, made.pbx_port, made.bot_port)
-        with beside(load, ports, self.rate, calls) as peers:
-            await peers.says("ready", START_LIMIT)
-            async with running(made):
-                peers.pipe.send("go")
-                await peers.says("done", self.seconds + TAIL + START_LIMIT)
-                by_invite, by_refer = peers.results()
+        by_invite, by_refer = await self._transferred(folder, self.rate)
+        speed = await Speed.now(folder)
+        fewer = speed.as_loaded(self.rate)
+        invite_there, refer_there = await self._transferred(folder / "fewer", fewer)
+        done = len(by_invite) + len(by_refer)
         return [
             Figure("to INVITE, p50", percentile(by_invite, 50) * 1000, "ms"),
             Figure("to INVITE, p99", percentile(by_invite, 99) * 1000, "ms", 5),
             Figure("to REFER, p50", percentile(by_refer, 50) * 1000, "ms"),
             Figure("to REFER, p99", percentile(by_refer, 99) * 1000, "ms", 5),
-            Figure("not carried out", calls - len(by_invite) - len(by_refer), "", 0),
+            Figure("not carried out", self.rate * self.seconds - done, "", 0),
+            speed.figure,
+            Figure("calls/s that are the load here that those were there", fewer),
+            Figure("to INVITE, p99, at those", percentile(invite_there, 99) * 1000, "ms", 5),
+            Figure("to REFER, p99, at those", percentile(refer_there, 99) * 1000, "ms", 5),
         ]
+
+    async def _transferred(self, folder: Path, rate: int) -> tuple[list[float], list[float]]:
+        """Seconds that each transfer took by INVITE, and by REFER, at so many calls a second."""
+        made = world(folder, 6 * rate + 100, flows=(FLOW,), numbers={NUMBER: "command"})
+        ports = (made.port, made.pbx_port, made.bot_port)
+        with beside(load, ports, rate, rate * self.seconds) as peers:
+            await peers.says("ready", START_LIMIT)
+            async with running(made):
+                peers.pipe.send("go")
+                await peers.says("done", self.seconds + TAIL + START_LIMIT)
+                by_invite, by_refer = peers.results()
+        return by_invite, by_refer
 
 
 def load(ports: tuple[int, int, int], rate: int, calls: int, pipe: Connection) -> None:

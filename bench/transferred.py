@@ -19,7 +19,7 @@ from bench.measurement import Figure
 from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
 from bench.sampling import share
-from bench.yardstick import share_of_core
+from bench.yardstick import Speed, share_of_core
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network
 from tests.peers.script import SDP, Agent, Caller
@@ -83,7 +83,7 @@ class Transferred:
             *(
                 [Figure("CPU per call", percent, "% core")]
                 if self.mixed
-                else await share_of_core(folder, percent, 0.14)
+                else share_of_core(await Speed.now(folder), percent, 0.14)
             ),
             Figure("CPU of the gateway", share(before, after) * 100, "% core"),
             Figure("frames not sent: the load was late", late_callers + late_agents),

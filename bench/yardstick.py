@@ -2,12 +2,16 @@
 
 What a call costs changes with the machine, and on a shared one with the hour; how it compares with
 a bare pjsua2 answerer (floor.py) in the same minutes hardly does. So budgets of CPU are told twice:
-as they are written, and at the speed of the machine that they were written for.
+as they are written, and at the speed of the machine that they were written for. What depends on how
+busy the machine is, is measured twice: with as many calls as the budget says, and with as many as
+load this machine as those loaded that one.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from bench import floor
 from bench.gateway import START_LIMIT, beside
@@ -40,13 +44,37 @@ async def bare_answerer(
         return per_call(before, sample(answerer.pid), calls)
 
 
-async def share_of_core(folder: Path, percent: float, budget: float) -> list[Figure]:
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast this machine is now."""
+
+    bare: float
+    """Milliseconds of CPU for a short call of the bare answerer."""
+
+    @classmethod
+    async def now(cls, folder: Path) -> Self:
+        """Find out; it takes a quarter of a minute."""
+        return cls(await bare_answerer(folder, RATE, warm_up=WARM_UP, seconds=SECONDS))
+
+    def there(self, figure: float) -> float:
+        """CPU, or calls, of this machine as they were on the one that the budgets were set on."""
+        return figure * BARE_THEN / self.bare
+
+    def as_loaded(self, calls: int) -> int:
+        """How many calls load this machine as much as so many did that one; no more than these."""
+        return min(calls, round(self.there(calls)))
+
+    @property
+    def figure(self) -> Figure:
+        """For the table."""
+        return Figure("a short call of a bare pjsua2 answerer, just after", self.bare, "ms")
+
+
+def share_of_core(speed: Speed, percent: float, budget: float) -> list[Figure]:
     """What a call takes of a core, as it is and as it would be where the budget was set."""
-    bare = await bare_answerer(folder, RATE, warm_up=WARM_UP, seconds=SECONDS)
+    there = f"CPU per call, were that {BARE_THEN} ms"
     return [
         Figure("CPU per call", percent, "% core", budget),
-        Figure("a short call of a bare pjsua2 answerer, just after", bare, "ms"),
-        Figure(
-            f"CPU per call, were that {BARE_THEN} ms", percent * BARE_THEN / bare, "% core", budget
-        ),
+        speed.figure,
+        Figure(there, speed.there(percent), "% core", budget),
     ]
