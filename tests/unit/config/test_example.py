@@ -109,7 +109,7 @@ def problems(folder: Path) -> list[Problem]:
     return []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(damaged=damaged_text() | damaged_value())
 def test_whatever_is_wrong_is_reported_as_problems(folder: Path, damaged: tuple[str, str]) -> None:
     name, text = damaged
@@ -121,7 +121,7 @@ def test_whatever_is_wrong_is_reported_as_problems(folder: Path, damaged: tuple[
     (folder / name).write_text(TEXTS[name], encoding="utf-8")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=200))
 def test_bytes_that_are_no_text(folder: Path, data: bytes) -> None:
     (folder / "flows" / "reception.yaml").write_bytes(data)
@@ -129,7 +129,7 @@ def test_bytes_that_are_no_text(folder: Path, data: bytes) -> None:
     (folder / "flows" / "reception.yaml").write_text(TEXTS[FILES[1]], encoding="utf-8")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     variable=st.lists(
         st.sampled_from(["SIP", "LISTEN", "0", "1", "PORT", "TARGETS", "BILLING", "X", ""]),

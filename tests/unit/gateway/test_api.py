@@ -580,7 +580,7 @@ class OneRecord(CallStore):
         return finished_call(7) if prefix == ENDED else None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     action=st.sampled_from(["transfer", "cancel_transfer", "hangup", "play", "goto", "x"]),
     call_id=st.sampled_from([ENDED, "beef"]) | st.text(min_size=1, max_size=8),

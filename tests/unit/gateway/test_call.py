@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -251,7 +251,7 @@ class TestFaults:
         assert scene.record.end in (EndReason.SHUTDOWN, EndReason.CALLER_HANGUP)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(
     step=st.integers(1, 40),
     by=st.sampled_from([Side.CALLER, Side.GATEWAY]),

@@ -165,7 +165,7 @@ stories = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(stories)
 def test_every_call_has_one_result_one_end_and_leaves_nothing(story: Story) -> None:
     asyncio.run(_play(story))

@@ -361,7 +361,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(Hunt(plan, lines), plan, lines, limit)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(worlds(), st.data())
 def test_every_interleaving_has_one_end_and_breaks_no_promise(
     world: World, data: st.DataObject

@@ -120,7 +120,7 @@ class TestWhatIsNoSpeech:
         assert judge(pcm(click)) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     levels=st.lists(st.tuples(st.integers(0, 32767), st.integers(1, 60)), max_size=30),
     rate=st.sampled_from([8000, 16000, 24000]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ivr.prompts import recording
@@ -114,7 +114,6 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@settings(deadline=None)
 @given(
     subtype=st.sampled_from(SUBTYPES),
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=5),
