@@ -265,7 +265,7 @@ class Dialog:
         packets, size, lost, discarded, jitter, tx_packets, tx_size, tx_lost, rtt, passed = map(
             int, figures.split()
         )
-        self._quality = MediaQuality(
+        stream = MediaQuality(
             codec=codec,
             rx_packets=packets,
             rx_bytes=size,
@@ -278,6 +278,7 @@ class Dialog:
             tx_passed=passed,
             rtt_ms=round(max(0, rtt) / 1000, 2),
         )
+        self._quality = self._quality.followed_by(stream)
 
     def end(self, code: int, reason: str) -> None:
         """PJSIP has ended the call, or its INVITE could not be sent."""

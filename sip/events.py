@@ -148,6 +148,28 @@ class MediaQuality:
     """Of `tx_packets`: passed on from the leg that it was joined with, without being decoded."""
     rtt_ms: float = 0.0
 
+    def followed_by(self, later: MediaQuality) -> MediaQuality:
+        """Of both together: each re-INVITE that changes something begins a new stream.
+
+        What the peer reports to be lost is not added: it counts by SSRC (RFC 3550 section 6.4.1),
+        and that stays the same.
+        """
+        packets = self.rx_packets + later.rx_packets
+        jitter = self.rx_jitter_ms * self.rx_packets + later.rx_jitter_ms * later.rx_packets
+        return MediaQuality(
+            codec=later.codec,
+            rx_packets=packets,
+            rx_bytes=self.rx_bytes + later.rx_bytes,
+            rx_lost=self.rx_lost + later.rx_lost,
+            rx_discarded=self.rx_discarded + later.rx_discarded,
+            rx_jitter_ms=round(jitter / packets, 2) if packets else 0.0,
+            tx_packets=self.tx_packets + later.tx_packets,
+            tx_bytes=self.tx_bytes + later.tx_bytes,
+            tx_lost=max(self.tx_lost, later.tx_lost),
+            tx_passed=self.tx_passed + later.tx_passed,
+            rtt_ms=later.rtt_ms or self.rtt_ms,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LegEnded(LegEvent):

@@ -17,6 +17,7 @@ struct leg_rtp {
     unsigned port;
     int slot; /* on the bridge; -1: none. The loop's alone */
     _Atomic uint64_t heard_ms; /* the last packet taken, or the start of the stream; 0: no stream */
+    _Atomic uint64_t said_ms;  /* the last packet of what passes: audio or a key; or that start */
     struct leg_rtp *next, **self; /* list of legs, under legs_mutex */
 
     /* Under the group lock. */
@@ -36,8 +37,8 @@ struct leg_rtp {
     bool event_goes_on;          /* the partner's peer takes them too */
     struct sh_renumbering way;   /* of what leaves here */
     uint64_t reported_ms;        /* the last RTCP of ours while packets are passed on */
-    uint64_t passed;             /* packets that left here undecoded */
-    uint64_t skipped;            /* places left empty among them, while passing on was on before */
+    uint64_t passed;             /* packets of this stream that left here undecoded */
+    uint64_t skipped;            /* places left empty among those of all its streams, before `way` */
     bool event_known, event_passes;
     uint32_t event_timestamp; /* of the key that is or was pressed last */
 };
@@ -50,6 +51,14 @@ struct sh_passing {
 };
 
 uint64_t sh_rtp_now_ms(void);
+
+/* Whether it is so long ago. The media clock goes on while the loop looks at many legs: what it has noted
+ * meanwhile is later than `now`. */
+static inline bool sh_rtp_ago(uint64_t then, uint64_t now, uint64_t limit_ms)
+{
+    return now > then && now - then >= limit_ms;
+}
+
 bool sh_rtp_is_leg(const pjmedia_transport *transport);
 
 /* relay.c, on the media clock's thread: the first under the leg's group lock, the second without any. */

@@ -24,7 +24,8 @@
 /* As stock PJSIP between two reports (RFC 3550 section 6.2). */
 #define REPORT_MS 5000
 
-/* A leg that is silent for longer gets nobody's packets: its partner hears the bridge, which sends on. */
+/* A leg that says nothing for longer gets nobody's packets: its partner hears the bridge, which sends on.
+ * Comfort noise (RFC 3389) says nothing: the other peer has not asked for it. */
 #define SILENT_MS 1000
 
 /* The leg of this call, if its audio stands on the bridge. */
@@ -104,7 +105,8 @@ static bool heard_fitting(struct leg_rtp *leg, const pjmedia_stream_info *info)
 
 static bool heard_lately(const struct leg_rtp *leg, uint64_t now)
 {
-    return now - atomic_load_explicit(&leg->heard_ms, memory_order_relaxed) < SILENT_MS;
+    /* relaxed: the time stands for itself, nothing is read behind it */
+    return !sh_rtp_ago(atomic_load_explicit(&leg->said_ms, memory_order_relaxed), now, SILENT_MS);
 }
 
 static void set_port(const struct leg_rtp *leg, pjmedia_port_op setting)
@@ -279,7 +281,7 @@ static void forward(struct leg_rtp *leg, struct leg_rtp *from, const pjmedia_rtp
                                  .ssrc = pj_htonl(numbers.ssrc)};
         if (pjmedia_transport_send_rtp(leg->below, out, sizeof *out + size) == PJ_SUCCESS)
             count_sent(leg, &numbers, size);
-        if (now - leg->reported_ms >= REPORT_MS) {
+        if (sh_rtp_ago(leg->reported_ms, now, REPORT_MS)) {
             leg->reported_ms = now;
             pjmedia_stream_send_rtcp_sdes(leg->stream);
         }
@@ -307,10 +309,13 @@ struct sh_passing sh_relay_judge(struct leg_rtp *leg, const pjmedia_rtp_hdr *hea
 {
     struct sh_passing passing = {.partner = leg->partner, .audio = leg->audio_in};
     bool goes_on = leg->partner && leg->event_goes_on;
+    bool is_event = leg->event_in > 0 && header->pt == leg->event_in;
 
     if (header->pt == leg->audio_in)
         leg->heard_size = size - (pj_ssize_t)sizeof *header;
-    if (leg->event_in > 0 && header->pt == leg->event_in) {
+    if (is_event || header->pt == leg->audio_in)
+        atomic_store_explicit(&leg->said_ms, sh_rtp_now_ms(), memory_order_relaxed);
+    if (is_event) {
         uint32_t timestamp = pj_ntohl(header->ts);
 
         /* A key that was down already when passing on began is the stream's to the end. */

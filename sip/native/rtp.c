@@ -226,9 +226,10 @@ static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attac
     leg->event_in = info.rx_event_pt;
     leg->event_out = info.tx_event_pt;
     leg->heard_size = 0;
-    leg->passed = leg->skipped = 0;
+    leg->passed = 0;
     pj_grp_lock_release(leg->base.grp_lock);
     atomic_store(&leg->heard_ms, sh_rtp_now_ms());
+    atomic_store(&leg->said_ms, sh_rtp_now_ms());
     status = pjmedia_transport_attach2(leg->below, &below);
     if (status != PJ_SUCCESS)
         atomic_store(&leg->heard_ms, 0);
@@ -431,10 +432,11 @@ PyObject *sh_rtp_silent(unsigned limit_ms)
 
     pthread_mutex_lock(&legs_mutex);
     for (struct leg_rtp *leg = legs; list && leg; leg = leg->next) {
+        /* relaxed: the time stands for itself, nothing is read behind it */
         uint64_t heard = atomic_load_explicit(&leg->heard_ms, memory_order_relaxed);
         PyObject *call_id;
 
-        if (!heard || now - heard < limit_ms)
+        if (!heard || !sh_rtp_ago(heard, now, limit_ms))
             continue;
         call_id = PyUnicode_DecodeUTF8(leg->call_id.ptr, leg->call_id.slen, "replace");
         if (!call_id || PyList_Append(list, call_id) < 0)

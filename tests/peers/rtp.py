@@ -36,7 +36,7 @@ class RtpSocket:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, port))
         self._socket.setblocking(False)
-        self._ssrc = ssrc
+        self.ssrc = ssrc
         self._sequence = 0
         self._timestamp = 0
         self.address: tuple[str, int] = self._socket.getsockname()
@@ -75,11 +75,16 @@ class RtpSocket:
         self._sequence += 1
         self._timestamp += samples
         timestamp = self._timestamp & 0xFFFFFFFF
-        head = _HEADER.pack(0x80, payload_type, self._sequence & 0xFFFF, timestamp, self._ssrc)
+        head = _HEADER.pack(0x80, payload_type, self._sequence & 0xFFFF, timestamp, self.ssrc)
         self.send_raw(head + payload, to)
 
     def skip(self, samples: int) -> None:
         """Time passes in which nothing is sent."""
+        self._timestamp += samples
+
+    def lose(self, samples: int) -> None:
+        """One packet is sent that the network loses."""
+        self._sequence += 1
         self._timestamp += samples
 
     def send_raw(self, packet: bytes, to: tuple[str, int]) -> None:

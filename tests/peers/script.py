@@ -196,7 +196,7 @@ class Caller(Script):
         self.dialog = tuple(line.replace("[$caller]", caller) for line in self.dialog)
         self._offer = 0
         """CSeq number of its last re-INVITE."""
-        self._spoken = SDP
+        self.spoken = SDP
         """What it offered."""
 
     def dials(
@@ -215,7 +215,7 @@ class Caller(Script):
             once: never repeated, and the next step does not wait for an answer.
             contact: where the gateway's requests go; empty: here.
         """
-        self._spoken = sdp
+        self.spoken = sdp
         lines = ("Content-Type: application/sdp", *headers)
         self._outside("INVITE", lines, sdp, retransmit=not once)
         if contact:
@@ -321,8 +321,12 @@ class Caller(Script):
         self.receives("SUBSCRIBE", {"Event": "refer;id=[0-9]+", "Expires": "^ *0"})
         return self.replies(200, "OK", ("Expires: 0",))
 
-    def offers(self, direction: str, *, number: int | None = None) -> Self:
-        """re-INVITE: `sendonly` or `inactive` puts on hold, `sendrecv` resumes (RFC 3264 8.4)."""
+    def offers(self, direction: str, *, number: int | None = None, sdp: str = "") -> Self:
+        """re-INVITE: `sendonly` or `inactive` puts on hold, `sendrecv` resumes (RFC 3264 8.4).
+
+        `sdp`: what it offers from now on; empty: the same as before.
+        """
+        self.spoken = sdp or self.spoken
         self._offer = number or next(self._cseq)
         lines = ("Content-Type: application/sdp",)
         return self.sends("INVITE", lines, self._sdp(direction), number=self._offer)
@@ -381,7 +385,7 @@ class Caller(Script):
         return self._message(f"SIP/2.0 {code} {reason}", lines, body)
 
     def _sdp(self, direction: str) -> str:
-        return self._spoken.replace("a=sendrecv", f"a={direction}")
+        return self.spoken.replace("a=sendrecv", f"a={direction}")
 
     def notifies(
         self,

@@ -1,0 +1,189 @@
+"""What passes undecoded while the parties renegotiate: codecs, hold, and the setting against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import StartPeer
+from tests.e2e.parties import (
+    PCMA,
+    PCMU,
+    assert_one_stream,
+    joined,
+    media,
+)
+from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.test_rtp_safety import offer
+from tests.e2e.world import World
+from tests.peers import network
+from tests.peers.rtp import RATE
+from tests.peers.script import SDP, Caller
+
+ALAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 8 101").replace("a=rtpmap:0 PCMU/8000\n", "")
+MULAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 0 101").replace("a=rtpmap:8 PCMA/8000\n", "")
+
+A_MINUTE = 60 * RATE
+
+COMFORT_NOISE = 13
+"""Its payload type (RFC 3389 section 4)."""
+
+OFTEN = 4
+"""Changes in a call of these tests, each with a packet that it may skip."""
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway as it comes."""
+    world = World(tmp_path_factory.mktemp("changes"))
+    world.write()
+    process = GatewayProcess(world)
+    process.start()
+    yield process
+    assert process.stop() == 0, process.log_tail()
+
+
+class TestAnotherCodec:
+    """RFC 3264 section 8.3.2: an offer within the call may change the codec."""
+
+    async def test_is_translated_until_it_is_the_others_again(
+        self, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        def changes(caller: Caller) -> None:
+            for sdp in (ALAW, MULAW):
+                caller.waits().offers("sendrecv", sdp=offer_of(caller, sdp))
+                caller.gets(200).acknowledges_offer()
+
+        async with joined(world, api, peer, meanwhile=changes) as talk:
+            await talk.agent.hears(untouched=True)
+            talk.calling.go_on()
+            await talk.caller.hears(untouched=False, payload_type=8)
+            talk.caller.voice = PCMA
+            for party in (talk.agent, talk.caller):
+                await party.hears(untouched=False, packets=50)
+                await party.understands()
+            talk.calling.go_on()
+            await talk.caller.hears(untouched=False, payload_type=0)
+            talk.caller.voice = PCMU
+            await talk.agent.hears(untouched=True)
+            await talk.caller.hears(untouched=True)
+        assert_one_stream(talk.agent.heard, OFTEN)
+        assert_one_stream(talk.caller.heard, OFTEN)
+        for leg, party in zip(media(await api.record()), (talk.caller, talk.agent), strict=True):
+            assert leg["rx_packets"] > party.packets - 50, "of all three streams"
+            assert leg["tx_passed"] >= 20
+
+
+def offer_of(caller: Caller, sdp: str) -> str:
+    """This SDP, at the caller's port."""
+    port = caller.spoken.partition("m=audio ")[2].split()[0]
+    return offer(int(port), sdp=sdp)
+
+
+class TestHold:
+    """RFC 3264 section 8.4: who is held hears the gateway, and afterwards the other one again."""
+
+    @pytest.mark.parametrize("direction", ["sendonly", "inactive"])
+    async def test_ends_where_it_began(
+        self, world: World, api: Api, peer: StartPeer, direction: str
+    ) -> None:
+        def holds(caller: Caller) -> None:
+            caller.waits().holds(direction)
+            caller.waits().holds("sendrecv")
+
+        async with joined(world, api, peer, meanwhile=holds) as talk:
+            await talk.agent.hears(untouched=True)
+            talk.calling.go_on()
+            talk.caller.quiet = direction == "inactive"
+            await talk.agent.hears(untouched=False, packets=50)
+            talk.calling.go_on()
+            talk.caller.quiet = False
+            await talk.agent.hears(untouched=True)
+            await talk.caller.hears(untouched=True)
+        assert_one_stream(talk.agent.heard, OFTEN)
+        # Nothing is sent to who holds: its numbers stand still, and the time goes on.
+        assert_one_stream(talk.caller.heard, OFTEN, longest=A_MINUTE)
+        spans = [each.payload for each in talk.agent.heard if not each.untouched]
+        assert len(set(spans)) > 20, "music, not silence"
+
+
+class TestQuality:
+    """RFC 3550 section 6.4.1: each peer tells what was lost of what it was sent."""
+
+    async def test_is_that_of_each_legs_own_network(
+        self, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        async with joined(world, api, peer) as talk:
+            await talk.agent.hears(untouched=True)
+            talk.caller.lose(12)
+            await talk.agent.hears(untouched=True, packets=30)
+            talk.agent.reports(lost=12 + 3)
+            talk.caller.reports(lost=2)
+            await talk.agent.hears(untouched=True, packets=30)
+        caller, agent = media(await api.record())
+        assert (caller["rx_lost"], caller["tx_lost"]) == (12, 2)
+        assert (agent["rx_lost"], agent["tx_lost"]) == (0, 3)
+
+    async def test_is_told_across_a_change(self, world: World, api: Api, peer: StartPeer) -> None:
+        def holds(caller: Caller) -> None:
+            caller.waits().holds("sendonly")
+            caller.waits().holds("sendrecv")
+
+        async with joined(world, api, peer, meanwhile=holds) as talk:
+            await talk.agent.hears(untouched=True)
+            talk.agent.lose(12)
+            await talk.caller.hears(untouched=True, packets=30)
+            talk.caller.reports(lost=12 + 3)
+            await talk.caller.hears(untouched=True, packets=30)
+            talk.calling.go_on()
+            await talk.agent.hears(untouched=False)
+            talk.calling.go_on()
+            await talk.caller.hears(untouched=True)
+            talk.caller.reports(lost=12 + 5)
+            await talk.caller.hears(untouched=True, packets=30)
+        caller, agent = media(await api.record())
+        assert (caller["tx_lost"], agent["rx_lost"]) == (5, 12)
+
+
+class TestSilence:
+    """RFC 3389: who has nothing to say sends a packet of noise now and then."""
+
+    async def test_of_a_peer_that_sends_comfort_noise_is_filled(
+        self, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        async with joined(world, api, peer) as talk:
+            await talk.agent.hears(untouched=True)
+            talk.caller.quiet = True
+            before = len(talk.agent.heard)
+
+            def filled() -> bool:
+                talk.caller.send(b"\x40", COMFORT_NOISE)
+                return len(talk.agent.heard) > before + 100
+
+            await network.until(filled, "the agent gets packets")
+            talk.caller.quiet = False
+            await talk.agent.hears(untouched=True)
+
+
+class TestTheSetting:
+    """`sip.rtp.pass_through: false`."""
+
+    async def test_has_everything_mixed(self, tmp_path: Path, peer: StartPeer) -> None:
+        world = World(tmp_path / "mixing", settings={"sip": {"rtp": {"pass_through": False}}})
+        world.write()
+        process = GatewayProcess(world)
+        process.start()
+        try:
+            async with httpx.AsyncClient(base_url=world.api) as client:
+                api = Api(client)
+                await api.begin()
+                async with joined(world, api, peer) as talk:
+                    for party in (talk.caller, talk.agent):
+                        await party.understands(frames=60)
+                        assert not any(each.untouched for each in party.heard)
+                assert [leg["tx_passed"] for leg in media(await api.record())] == [0, 0]
+        finally:
+            assert process.stop() == 0, process.log_tail()
