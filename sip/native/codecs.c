@@ -232,22 +232,38 @@ static void set_packet_time(pjmedia_stream_info *info, unsigned milliseconds)
             (pj_uint8_t)(milliseconds / info->param->info.frm_ptime);
 }
 
-/* PJSIP listens for the first telephone-event of our SDP, also where the peer has left us two codecs
- * with a clock each. */
-static void choose_event(pjmedia_stream_info *info, const pjmedia_sdp_media *local)
+/* PJSIP takes the first telephone-event of an SDP, also where that is left with two codecs and a clock for
+ * each. Here it is the one beside the codec that is spoken, if it has one. Returns the clock of the one
+ * that counts; 0: there is none. */
+static unsigned choose_event(int *number, const pjmedia_sdp_media *media, unsigned audio_clock)
 {
-    bool is_opus = pj_stricmp(&info->fmt.encoding_name, &opus) == 0;
-    unsigned clock_rate = is_opus ? 48000 : 8000; /* G.722 counts as if it had 8000 samples */
+    unsigned clock_rate = 0;
 
-    for (unsigned i = 0; local && i < local->desc.fmt_count; i++) {
+    for (unsigned i = 0; media && i < media->desc.fmt_count; i++) {
+        int at = (int)pj_strtoul(&media->desc.fmt[i]);
         pjmedia_sdp_rtpmap map;
 
-        if (describe(local, &local->desc.fmt[i], &map) &&
-            pj_stricmp(&map.enc_name, &telephone_event) == 0 && map.clock_rate == clock_rate) {
-            info->rx_event_pt = (int)pj_strtoul(&local->desc.fmt[i]);
-            return;
+        if (!describe(media, &media->desc.fmt[i], &map) ||
+            pj_stricmp(&map.enc_name, &telephone_event) != 0)
+            continue;
+        if (map.clock_rate == audio_clock) {
+            *number = at;
+            return audio_clock;
         }
+        if (at == *number)
+            clock_rate = map.clock_rate;
     }
+    return clock_rate;
+}
+
+static void choose_events(const pjsua_call *call, unsigned index, pjmedia_stream_info *info)
+{
+    bool is_opus = pj_stricmp(&info->fmt.encoding_name, &opus) == 0;
+    unsigned audio_clock = is_opus ? 48000 : 8000; /* G.722 counts as if it had 8000 samples */
+    unsigned in = choose_event(&info->rx_event_pt, negotiated(call, index, false), audio_clock);
+    unsigned out = choose_event(&info->tx_event_pt, negotiated(call, index, true), audio_clock);
+
+    sh_rtp_event_clocks(call->media[index].tp, in, out);
 }
 
 /* A jitter buffer gets rid of delay by cutting audio out. PJSIP's progressive way cuts whenever more than
@@ -273,7 +289,7 @@ static void on_stream_precreate(pjsua_call_id id, pjsua_on_stream_precreate_para
     info->jb_max = (int)codecs->jitter_max + ROOM_MS;
     info->jb_discard_algo = shrinking(codecs);
     set_packet_time(info, packet_time(negotiated(call, param->stream_idx, true), ptime_of(id, codecs)));
-    choose_event(info, negotiated(call, param->stream_idx, false));
+    choose_events(call, param->stream_idx, info);
     /* An offer of ours within the call does not ask the peer to change the codec. */
     sh_codecs_prefer(id, &info->fmt.encoding_name);
 }

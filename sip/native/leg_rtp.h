@@ -7,6 +7,7 @@
 #include "rtp_source.h"
 
 #define SH_RTP_VERSION 2 /* of RTCP too */
+#define SH_EVENT_BYTES 4 /* of a key in a packet (RFC 4733 section 2.3) */
 
 struct leg_rtp {
     pjmedia_transport base;
@@ -33,6 +34,8 @@ struct leg_rtp {
     struct leg_rtp *partner; /* whose peer's packets leave here, and ours by it */
     uint8_t audio_in, audio_out; /* payload types: what comes from the peer, what it is sent */
     int event_in, event_out;     /* of telephone-event; none where not positive */
+    unsigned audio_clock;        /* ticks a second of the RTP timestamps */
+    unsigned event_clock_in, event_clock_out; /* and of telephone-event's durations; 0: the same */
     pj_ssize_t heard_size;       /* bytes of audio in the peer's last packet; 0: none has come */
     bool event_goes_on;          /* the partner's peer takes them too */
     struct sh_renumbering way;   /* of what leaves here */
@@ -58,6 +61,13 @@ static inline bool sh_rtp_ago(uint64_t then, uint64_t now, uint64_t limit_ms)
 {
     return now > then && now - then >= limit_ms;
 }
+
+/* Of the RTP timestamps of a stream. */
+unsigned sh_rtp_clock(const pjmedia_stream_info *info);
+
+/* Let a key that goes out by this leg, its four bytes, count the ticks that its peer does. Under the group
+ * lock. */
+void sh_rtp_event_leaves(const struct leg_rtp *leg, uint8_t *event);
 
 bool sh_rtp_is_leg(const pjmedia_transport *transport);
 

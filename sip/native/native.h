@@ -211,6 +211,7 @@ void sh_rtp_port_released(unsigned port);
 
 /* rtp.c */
 void sh_rtp_hook(void);
+void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out);
 pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
 PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);

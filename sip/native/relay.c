@@ -45,12 +45,24 @@ static pjmedia_stream_common *common(pjmedia_stream *stream)
     return (pjmedia_stream_common *)stream;
 }
 
-static bool same_parameters(const pjmedia_codec_fmtp *one, const pjmedia_codec_fmtp *other)
+static bool is_opus(const pjmedia_stream_info *info)
 {
-    if (one->cnt != other->cnt)
-        return false;
+    return pj_stricmp2(&info->fmt.encoding_name, "opus") == 0;
+}
+
+/* Most parameters of Opus are wishes: a receiver takes whatever it gets (RFC 7587 section 6.1). Those of
+ * bandwidth and channels are part of the format already. */
+static bool matters(const pj_str_t *parameter, bool opus)
+{
+    return !opus || pj_stricmp2(parameter, "maxaveragebitrate") == 0 ||
+           pj_stricmp2(parameter, "cbr") == 0;
+}
+
+/* Whether each parameter of the one that matters is the other's, too. */
+static bool covers(const pjmedia_codec_fmtp *one, const pjmedia_codec_fmtp *other, bool opus)
+{
     for (unsigned i = 0; i < one->cnt; i++) {
-        bool found = false;
+        bool found = !matters(&one->param[i].name, opus);
 
         for (unsigned j = 0; j < other->cnt && !found; j++)
             found = pj_stricmp(&one->param[i].name, &other->param[j].name) == 0 &&
@@ -59,6 +71,11 @@ static bool same_parameters(const pjmedia_codec_fmtp *one, const pjmedia_codec_f
             return false;
     }
     return true;
+}
+
+static bool same_parameters(const pjmedia_codec_fmtp *one, const pjmedia_codec_fmtp *other, bool opus)
+{
+    return covers(one, other, opus) && covers(other, one, opus);
 }
 
 static unsigned packet_us(const pjmedia_stream_info *info)
@@ -76,31 +93,24 @@ static bool alike(const pjmedia_stream_info *one, const pjmedia_stream_info *oth
            one->fmt.clock_rate == other->fmt.clock_rate &&
            one->fmt.channel_cnt == other->fmt.channel_cnt && packet_us(one) == packet_us(other) &&
            !one->rx_red_pt && !other->rx_red_pt && !one->tx_red_pt && !other->tx_red_pt &&
-           same_parameters(&one->param->setting.enc_fmtp, &other->param->setting.enc_fmtp) &&
-           same_parameters(&one->param->setting.dec_fmtp, &other->param->setting.dec_fmtp);
-}
-
-/* Of the RTP timestamps: G.722 counts as if it had 8000 samples (RFC 3551 section 4.5.2), Opus always
- * as if it had 48000 (RFC 7587 section 4.1). */
-static unsigned rtp_clock(const pjmedia_stream_info *info)
-{
-    if (pj_stricmp2(&info->fmt.encoding_name, "G722") == 0)
-        return 8000;
-    return pj_stricmp2(&info->fmt.encoding_name, "opus") == 0 ? 48000 : info->fmt.clock_rate;
+           same_parameters(&one->param->setting.enc_fmtp, &other->param->setting.enc_fmtp,
+                           is_opus(one)) &&
+           same_parameters(&one->param->setting.dec_fmtp, &other->param->setting.dec_fmtp,
+                           is_opus(one));
 }
 
 /* Whether the peer is heard, and in packets that the other peer has asked for. Those of codecs with eight
  * bits for each tick of their clock are known by their size. */
 static bool heard_fitting(struct leg_rtp *leg, const pjmedia_stream_info *info)
 {
-    unsigned clock_rate = rtp_clock(info);
-    bool even = pj_stricmp2(&info->fmt.encoding_name, "opus") != 0;
+    unsigned clock_rate = sh_rtp_clock(info);
     pj_ssize_t size;
 
     pj_grp_lock_acquire(leg->base.grp_lock);
     size = leg->heard_size;
     pj_grp_lock_release(leg->base.grp_lock);
-    return even ? size == (pj_ssize_t)((uint64_t)packet_us(info) * clock_rate / 1000000) : size > 0;
+    return is_opus(info) ? size > 0
+                         : size == (pj_ssize_t)((uint64_t)packet_us(info) * clock_rate / 1000000);
 }
 
 static bool heard_lately(const struct leg_rtp *leg, uint64_t now)
@@ -130,7 +140,7 @@ static void link_to(struct leg_rtp *leg, struct leg_rtp *partner, const pjmedia_
 {
     pjmedia_stream_common *stream = common(leg->stream);
     const pjmedia_rtp_hdr *last = &stream->enc->rtp.out_hdr;
-    unsigned clock_rate = rtp_clock(info);
+    unsigned clock_rate = sh_rtp_clock(info);
     struct sh_rtp_numbers sent = {.ssrc = pj_ntohl(last->ssrc)};
 
     pj_grp_lock_add_ref(partner->base.grp_lock);
@@ -273,6 +283,8 @@ static void forward(struct leg_rtp *leg, struct leg_rtp *from, const pjmedia_rtp
 
     pj_grp_lock_acquire(leg->base.grp_lock);
     if (leg->partner == from && leg->stream && sh_renumber(&leg->way, &numbers, now)) {
+        if (event)
+            sh_rtp_event_leaves(leg, (uint8_t *)payload);
         *out = (pjmedia_rtp_hdr){.v = SH_RTP_VERSION,
                                  .m = numbers.marker,
                                  .pt = event ? (uint8_t)leg->event_out : leg->audio_out,
@@ -357,7 +369,7 @@ void sh_relay_pass(struct leg_rtp *leg, const struct sh_passing *passing, pjmedi
 
     if (!whole || header->pt != passing->audio) {
         deliver(packet);
-        if (whole && passing->key && size >= sizeof(pjmedia_rtp_dtmf_event))
+        if (whole && passing->key && size >= SH_EVENT_BYTES)
             forward(partner, leg, header, payload, size, true);
     } else if (count_received(stream, header, size)) {
         forward(partner, leg, header, payload, size, false);

@@ -110,25 +110,26 @@ class Party:
         self.packets = 0
         """It has sent so many of audio, with those that were lost."""
         self.other: Party | None = None
+        self._gateway: tuple[str, int] | None = None
         self.port = socket.port
 
     @property
     def heard(self) -> list[Packet]:
         """Everything that has come so far."""
-        return self._read(self._socket.received)
+        return self._read()
 
     async def understands(self, frames: int = 40) -> None:
         """Wait until so many of the other's frames of G.711 have been heard, from now on."""
         start = len(self._socket.received)
 
         def come() -> bool:
-            return len(numbers(self._read(self._socket.received[start:]))) >= frames
+            return len(numbers(self._read(start))) >= frames
 
         await network.until(come, f"{frames} numbered frames")
 
     async def speak(self) -> None:
         """Until it is cancelled."""
-        to = await spoken_to(self._socket)
+        self._gateway = to = await spoken_to(self._socket)
         loop = asyncio.get_running_loop()
         due = loop.time()
         down = 0
@@ -168,11 +169,11 @@ class Party:
 
     def reports(self, lost: int) -> None:
         """So many packets of the gateway's have not arrived (RFC 3550 section 6.4.2)."""
-        assert self._socket.peer is not None
+        assert self._gateway is not None
         last = self.heard[-1]
         block = (last.ssrc, lost & 0xFFFFFF, last.sequence, 0, 0, 0)
         report = struct.pack("!BBHIIIIIII", 0x81, 201, 7, self._socket.ssrc, *block)
-        host, port = self._socket.peer
+        host, port = self._gateway
         self._socket.send_raw(report, (host, port + 1))
 
     async def hears(self, *, untouched: bool, packets: int = 10, payload_type: int = -1) -> None:
@@ -180,7 +181,7 @@ class Party:
         start = len(self._socket.received)
 
         def come() -> bool:
-            new = self._read(self._socket.received[start:])[-packets:]
+            new = self._read(start)[-packets:]
             return len(new) == packets and all(
                 each.untouched == untouched and payload_type in (-1, each.payload_type)
                 for each in new
@@ -191,8 +192,8 @@ class Party:
 
     def send(self, payload: bytes, payload_type: int) -> None:
         """Anything else, beside what it says."""
-        assert self._socket.peer is not None
-        self._socket.send(payload, self._socket.peer, payload_type, samples=0)
+        assert self._gateway is not None
+        self._socket.send(payload, self._gateway, payload_type, samples=0)
 
     def _say(self, frame: bytes, to: tuple[str, int]) -> None:
         self.packets += 1
@@ -203,9 +204,11 @@ class Party:
         self.said.add(frame)
         self._socket.send(frame, to, self.voice.payload_type, self.voice.samples)
 
-    def _read(self, packets: Sequence[bytes]) -> list[Packet]:
+    def _read(self, start: int = 0) -> list[Packet]:
+        """Without those of another gateway, which sends to whoever had this port before."""
         said = self.other.said if self.other is not None else set()
-        return [_parse(packet, said) for packet in packets]
+        came = zip(self._socket.received[start:], self._socket.senders[start:], strict=True)
+        return [_parse(packet, said) for packet, sender in came if sender == self._gateway]
 
 
 def _parse(data: bytes, said: set[bytes]) -> Packet:
@@ -261,12 +264,12 @@ async def joined(
             calling.is_hung_up_on(), address=CARRIER, gateway=world.address, number=number
         )
         speaking = [asyncio.create_task(party.speak()) for party in (caller, agent)]
+        live = await api.only_call()
         try:
-            yield Talk(caller, agent, (await api.only_call())["id"], api, sipp)
-            live = await api.only_call()
+            yield Talk(caller, agent, live["id"], api, sipp)
+        finally:
             assert (await api.decide(live["id"], "hangup")).status_code == 202
             await api.record()
-        finally:
             for each in speaking:
                 each.cancel()
             await asyncio.gather(*speaking, return_exceptions=True)
@@ -294,7 +297,12 @@ def assert_one_stream(
 def numbers(packets: Sequence[Packet]) -> set[int]:
     """Of the frames of G.711 that can be read, decoded on the way or not."""
     reader = Reader()
-    read = [reader.mulaw(each.payload, 0.0) for each in packets if each.payload_type in (0, 8)]
+    read = [
+        reader.mulaw(each.payload[start : start + FRAME], 0.0)
+        for each in packets
+        if each.payload_type in (0, 8)
+        for start in range(0, len(each.payload), FRAME)
+    ]
     return {each[0] for each in read if each is not None}
 
 

@@ -15,6 +15,7 @@ from tests.e2e.parties import (
     assert_one_stream,
     joined,
     media,
+    pcmu,
 )
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.test_rtp_safety import offer
@@ -187,3 +188,21 @@ class TestTheSetting:
                 assert [leg["tx_passed"] for leg in media(await api.record())] == [0, 0]
         finally:
             assert process.stop() == 0, process.log_tail()
+
+
+class TestPacketsOfOtherLengths:
+    """RFC 8866 section 6.4: ptime is what a peer wants to receive."""
+
+    @pytest.mark.parametrize(("caller", "agent", "passes"), [(1, 2, False), (2, 2, True)])
+    async def test_are_packed_anew(
+        self, world: World, api: Api, peer: StartPeer, caller: int, agent: int, passes: bool
+    ) -> None:
+        voices = pcmu(caller), pcmu(agent)
+        sdps = [f"{SDP}\na=ptime:{20 * each.frames}" for each in voices]
+        async with joined(world, api, peer, *sdps, voices=voices) as talk:
+            for party in (talk.caller, talk.agent):
+                await party.hears(untouched=passes, packets=50)
+                await party.understands()
+        for party in (talk.caller, talk.agent):
+            assert {len(each.payload) for each in party.heard} == {160 * party.voice.frames}
+        assert all(bool(leg["tx_passed"]) == passes for leg in media(await api.record()))

@@ -43,6 +43,8 @@ class RtpSocket:
         """Its own address and port."""
         self.received: list[bytes] = []
         """Every packet, whoever sent it."""
+        self.senders: list[tuple[str, int]] = []
+        """Who has sent each of them."""
         self.peer: tuple[str, int] | None = None
         """Where the last packet came from."""
 
@@ -110,6 +112,7 @@ class RtpSocket:
             while True:
                 packet, self.peer = self._socket.recvfrom(2048)
                 self.received.append(packet)
+                self.senders.append(self.peer)
 
 
 def mulaw(samples: npt.NDArray[np.int16]) -> bytes:
