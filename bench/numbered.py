@@ -32,6 +32,31 @@ def mulaw_frame(number: int) -> bytes:
     return b"".join(bytes([_LOUD[int(bit)]]) * _BLOCK for bit in bits)
 
 
+def numbers_of_mulaw(payload: bytes) -> list[int]:
+    """Every number in audio that is there as a whole, in its order; see `_scan`."""
+    return _scan(payload.translate(_MULAW_SIGNS))
+
+
+def numbers_of_pcm(samples: bytes) -> list[int]:
+    """The same, of PCM16."""
+    return _scan(samples[1::2].translate(_PCM_SIGNS))
+
+
+def _scan(signs: bytes) -> list[int]:
+    """The numbers of frames that stand before or behind their neighbour, wherever they begin."""
+    found: dict[int, int] = {}
+    for begin in range(0, len(signs) - SAMPLES + 1, _MIDDLE):
+        bits = int(signs[begin + _MIDDLE : begin + SAMPLES : _BLOCK], 2)
+        if bits & 0xF == _checksum(bits >> 4):
+            found[begin] = bits >> 4
+    return [
+        number
+        for begin, number in found.items()
+        if found.get(begin - SAMPLES) == (number - 1) % NUMBERS
+        or found.get(begin + SAMPLES) == (number + 1) % NUMBERS
+    ]
+
+
 class Reader:
     """Reads one call's numbers from received audio, 20 ms at a time."""
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 from typing import Any
 
-from bench.numbered import Reader, mulaw_frame
+from bench.numbered import mulaw_frame, numbers_of_mulaw
 from sip.softphone.tones import tone
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
@@ -296,14 +296,7 @@ def assert_one_stream(
 
 def numbers(packets: Sequence[Packet]) -> set[int]:
     """Of the frames of G.711 that can be read, decoded on the way or not."""
-    reader = Reader()
-    read = [
-        reader.mulaw(each.payload[start : start + FRAME], 0.0)
-        for each in packets
-        if each.payload_type in (0, 8)
-        for start in range(0, len(each.payload), FRAME)
-    ]
-    return {each[0] for each in read if each is not None}
+    return set(numbers_of_mulaw(b"".join(e.payload for e in packets if e.payload_type in (0, 8))))
 
 
 def cost(packets: Sequence[Packet]) -> int:

@@ -6,15 +6,17 @@ caller 127.0.0.2 ──▶ gateway ──▶ agent 127.0.0.3, whose telephone ca
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import soundfile
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import tone_name
+from sip.softphone.tones import analyse, tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api
@@ -129,6 +131,41 @@ class TestAnAgentJoinsACallerWithAColleague:
         (went,) = named(second, "leg.went")
         assert (went["leg"], went["call"], went["there"]) == ("agent-1", first["id"], "agent-2")
         assert second["path"] == ["to_colleague"]
+
+    async def test_the_callers_recording_goes_on(
+        self,
+        world: World,
+        caller: Softphone,
+        agent: Softphone,
+        colleague: Softphone,
+        api: Api,
+        tmp_path: Path,
+    ) -> None:
+        """Left the caller, right whoever talks with it; the joined legs are mixed for that."""
+        (live,) = await api.live()
+        assert (await api.decide(live["id"], "recording", action="start")).status_code == 202
+        await agent.send(commands.Resume(call="in-1"))
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+        await agent.send(commands.Hold(call="in-1"))
+        await asks(agent, "672", world, tmp_path)
+        await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+        await agent.send(commands.Join(call="in-1", other="b"))
+        await agent.expect("disconnected", "in-1", by="peer")
+        await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
+        await colleague.send(commands.Tone(call="in-1", hertz=AGENT_TONE))
+        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+        await caller.send(commands.HangUp(call="a"))
+        first, _ = await records(api, "670", "672")
+        (recording,) = first["recordings"]
+        assert (recording["leg"], recording["failed"], recording["lost_ms"]) == ("caller", "", 0)
+        samples, rate = soundfile.read(world.folder / "kept" / recording["file"])
+        left, right = (analyse(samples[:, side], rate) for side in (0, 1))
+        heard = [span.sound for span in right.spans if span.seconds >= 0.15]
+        order = [tone_name(AGENT_TONE), tone_name(COLLEAGUE_TONE), tone_name(AGENT_TONE)]
+        tones = [sound for sound in heard if sound in order]
+        assert [sound for sound, _ in groupby(tones)] == order, right
+        assert left.seconds_of(CALLER_TONE) > 0.9 * left.seconds, left
+        assert right.longest_silence < 0.5, right
 
     async def test_an_agent_who_hangs_up_at_once_is_not_missed(
         self,

@@ -81,6 +81,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     world = World(
         tmp_path_factory.mktemp("gateway"),
         settings={
+            "recordings": {"folder": "kept"},
             "trunks": {
                 "pbx": {
                     "refer": {**REFER_TIMERS, "bye_grace": BYE_GRACE},
