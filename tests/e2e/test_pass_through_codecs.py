@@ -165,7 +165,6 @@ class TestKeys:
             await network.until(
                 lambda: sum(ended(each, agent) for each in talk.agent.heard) >= 3,
                 "the key has crossed",
-                within=5,
             )
             await talk.agent.hears(untouched=passes)
         keys = [each for each in talk.agent.heard if each.payload_type == agent.events]
