@@ -13,36 +13,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from random import Random
-from typing import Never
 
 import structlog
 
 from config.call_recordings import Consent, RecordAction
-from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Prompt, Record
-from ivr.decisions import (
-    CancelTransfer,
-    ContinueAt,
-    Decision,
-    DecisionRefused,
-    GotoDecision,
-    HangupDecision,
-    PlayDecision,
-    RecordDecision,
-    RefusalReason,
-    TransferDecision,
-)
+from config.flows import AgentTransfer, Bot, Flow, Goto, Hangup, Lookup, Node, Play, Record
+from ivr.decisions import Decision, DecisionRefused, RefusalReason
 from ivr.events import (
-    DecisionTaken,
     FlowEnded,
     FlowStarted,
     NodeEntered,
     NodeLeft,
     RecordingRefused,
 )
-from ivr.flow_run import End, FlowRun, Place, Step, prompt_label
+from ivr.flow_run import End, FlowRun, Place, Step
 from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play, record
+from ivr.operator import Operator
 from ivr.ports import (
     Availability,
     BotPort,
@@ -54,11 +41,10 @@ from ivr.ports import (
     RecordOrder,
     TrunkCapabilities,
 )
-from ivr.prompts.errors import PromptError
 from ivr.result import EndReason, FlowResult
 from ivr.resumption import Resumption, Resumptions
 from ivr.tasks import cut, done, finished, stop
-from ivr.transfer_request import Directory, TransferRequest
+from ivr.transfer_request import Directory
 from sip.events import (
     DtmfReceived,
     Event,
@@ -69,8 +55,7 @@ from sip.events import (
     TransferEnded,
     TransferJoined,
 )
-from sip.order import Withdrawal
-from sip.outcome import Handover, HandoverStatus, Side
+from sip.outcome import Handover, Side
 
 log = structlog.get_logger()
 
@@ -122,17 +107,17 @@ class Interpreter:
             resumptions=resumptions,
             resumed=resumed,
         )
+        self._operator = Operator(self._run)
         self._work: asyncio.Task[Step] | None = None
         """What the current node is doing."""
         self._diversion: Step | None = None
         """Where a decision sends the call, until the current node has let go of it."""
-        self._operator_prompt: asyncio.Task[None] | None = None
         self._recorded_for = ""
         """The flow whose `record` was last heeded."""
         self._stopped = False
+        """The task that runs the flow was cancelled."""
         self._joined = False
         """One of the parties goes on in another call."""
-        """The task that runs the flow was cancelled."""
         self._over = False
 
     @property
@@ -320,8 +305,6 @@ class Interpreter:
                 if self._run.chase is not None:
                     self._run.chase.line_free()
 
-    # Decisions
-
     def decide(self, decision: Decision) -> None:
         """Follow an operator's decision.
 
@@ -332,119 +315,13 @@ class Interpreter:
             DecisionRefused: the call cannot follow it now. Nothing has changed.
         """
         if self._over or self._run.caller_left is not None or isinstance(self._diversion, End):
-            self._refuse(RefusalReason.CALL_ENDED, "the call is over")
-        match decision:
-            case TransferDecision():
-                self._decide_transfer(decision)
-            case CancelTransfer():
-                self._decide_cancel()
-            case HangupDecision(headers=headers, tags=tags):
-                self._run.file_under(tags)
-                self._run.emit(DecisionTaken("hangup"))
-                self._divert(End(EndReason.OPERATOR_HANGUP, headers))
-            case PlayDecision(prompt=prompt):
-                self._decide_play(prompt)
-            case GotoDecision(node=node):
-                self._check_node(node)
-                self._run.emit(DecisionTaken("goto", node))
-                self._divert(self._run.to(node))
-            case ContinueAt(node=node):
-                self._decide_continuation(node)
-            case RecordDecision(order=order, consent=consent):
-                self._decide_recording(order, consent)
-
-    def _divert(self, step: Step) -> None:
-        """Send the call elsewhere as soon as the current node has let go of it."""
-        self._run.drop_handover()
-        self._run.bot.dismiss(Dismissal.ELSEWHERE)
-        self._diversion = step
-        if self._work is not None:
-            cut(self._work)
-
-    def _decide_transfer(self, decision: TransferDecision) -> None:
-        run = self._run
-        name = run.flow.transfer_node
-        node = run.flow.nodes[name] if name else None
-        if name is None or not isinstance(node, AgentTransfer):
-            message = f"the flow {run.flow.flow!r} names no `transfer_node`"
-            self._refuse(RefusalReason.NO_TRANSFER_NODE, message)
-        request = TransferRequest(
-            decision.target, decision.method, decision.headers, decision.context
-        )
-        target, _ = run.directory.reached_by(node, request)
-        if decision.target and not run.directory.same(decision.target, target):
-            self._refuse(RefusalReason.TARGET_FIXED, f"the node {name!r} serves {target} only")
-        if refusal := run.directory.refusal(node, request):
-            self._refuse(refusal.reason, refusal.message)
-        if run.handover is not None and run.handing_over:
-            if not run.directory.same(target, run.handover.target):
-                message = f"a transfer to {run.handover.target} is running"
-                self._refuse(RefusalReason.TRANSFER_RUNNING, message)
-            run.emit(DecisionTaken("transfer", target))
-            return
-        run.emit(DecisionTaken("transfer", target))
-        run.request = request
-        self._divert(run.to(name))
-        run.handover = Handover(HandoverStatus.QUEUED, target=target)
-
-    def _decide_continuation(self, node: str) -> None:
-        run = self._run
-        self._check_node(node)
-        match run.flow.nodes[run.place.node]:
-            case AgentTransfer(flow_continuation="below"):
-                message = f"the node {run.place.node!r} goes on below, whatever is set"
-                self._refuse(RefusalReason.CONTINUATION_FIXED, message)
-        run.emit(DecisionTaken("continue_at", node))
-        run.continue_at = run.to(node)
-
-    def _decide_recording(self, order: RecordOrder | None, consent: Consent | None) -> None:
-        run = self._run
-        refusal = run.record_call(order, consent)
-        if refusal:
-            self._refuse(RefusalReason.RECORDING, refusal)
-        done = order and f"{order.action} {order.leg}".rstrip()
-        said = [each for each in (done, consent and f"consent {consent}") if each]
-        run.emit(DecisionTaken("recording", ", ".join(said)))
-
-    def _check_node(self, node: str) -> None:
-        flow = self._run.flow
-        if node not in flow.nodes:
-            message = (
-                f"the flow {flow.flow!r} has no node {node!r}; it has: {', '.join(flow.nodes)}"
-            )
-            self._refuse(RefusalReason.UNKNOWN_NODE, message)
-
-    def _decide_cancel(self) -> None:
-        run = self._run
-        if run.handover is None or not run.handing_over:
-            self._refuse(RefusalReason.NO_TRANSFER, "no transfer is running")
-        if (why := run.beyond_recall) is not None:
-            self._refuse(RefusalReason.TRANSFER_ACTIVE, why)
-        run.take_back(Withdrawal.CANCELLED)
-        run.emit(DecisionTaken("cancel_transfer", run.handover.target))
-
-    def _decide_play(self, prompt: Prompt) -> None:
-        run = self._run
-        refusal = run.prompts.refusal(run.place.flow, prompt)
-        if refusal is not None:
-            self._refuse(RefusalReason.UNPLAYABLE, refusal)
-        if self._operator_prompt is not None and not self._operator_prompt.done():
-            self._refuse(RefusalReason.ANNOUNCING, "the last prompt is still being played")
-        run.emit(DecisionTaken("play", prompt_label(prompt)))
-        self._operator_prompt = run.spawn(self._play_over(run.place.flow, prompt))
-
-    async def _play_over(self, flow: str, prompt: Prompt) -> None:
-        await self._run.answered.wait()
-        try:
-            audio = await self._run.prompts.render(flow, prompt)
-        except PromptError as error:
-            self._run.report_unplayable(prompt, error)
-            return
-        with suppress(CallEnded):
-            await self._run.sound(prompt, audio)
-
-    def _refuse(self, reason: RefusalReason, message: str) -> Never:
-        raise DecisionRefused(reason, message)
+            raise DecisionRefused(RefusalReason.CALL_ENDED, "the call is over")
+        step = self._operator.decide(decision)
+        if step is not None:
+            self._run.bot.dismiss(Dismissal.ELSEWHERE)
+            self._diversion = step
+            if self._work is not None:
+                cut(self._work)
 
 
 def _dismissal(end: EndReason) -> Dismissal:
