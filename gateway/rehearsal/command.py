@@ -18,7 +18,7 @@ from gateway.rehearsal.loopback import QUICK, REAL_TIME, Pace
 from gateway.rehearsal.printing import printing_to
 from gateway.rehearsal.scene import NothingToRehearse, Scene
 from sip.errors import SipError
-from sip.faulty.cases import Case
+from sip.faulty.case import Case
 
 if TYPE_CHECKING:
     from gateway.rehearsal.result import Rehearsed

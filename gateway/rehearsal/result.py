@@ -10,7 +10,7 @@ from gateway.timeline import CallEvent
 from ivr.events import FallbackTaken, FlowEnded, NodeEntered, PromptEnded, PromptStarted
 from ivr.result import EndReason
 from sip.events import TransferEnded
-from sip.faulty.cases import Case
+from sip.faulty.case import Case
 from sip.outcome import Attempt, Method, Side
 
 

@@ -11,7 +11,7 @@ from config.rules import allowed, reachable
 from config.targets import Target
 from ivr.transfer_request import Directory, TransferRequest, asked_method, method_for
 from sip.faulty import cases
-from sip.faulty.cases import Case
+from sip.faulty.case import Case
 from sip.outcome import Method
 
 

@@ -30,7 +30,8 @@ from ivr.resumption import Resumption
 from sip.agent import SipAgent
 from sip.audio import Pcm
 from sip.faulty import cases
-from sip.faulty.cases import Case
+from sip.faulty.case import Case
+from sip.faulty.invite_cases import INVITE
 from sip.faulty.peer import FaultyCall, FaultyPeer
 from sip.faulty.steps import ANSWERS, Acknowledged, Behaviour, Bye, Info, Wait
 from sip.leg import Leg
@@ -166,9 +167,7 @@ class _Play:
         self.call: FaultyCall | None = None
         self._node = scene.node
         fails = case.behaviour
-        if (
-            cases.TABLES[scene.method] is not cases.INVITE
-        ):  # `auto` dials when the REFER was refused
+        if cases.TABLES[scene.method] is not INVITE:  # `auto` dials when the REFER was refused
             fails = replace(fails, invite=WELL_BEHAVED.invite)
         self._fails = fails
         self._visits = 0

@@ -1,7 +1,8 @@
 """A SIP peer that misbehaves on demand, in pure Python: for rehearsals and for tests.
 
     steps.py     what a peer can do, one dataclass each, and `Behaviour`: what it does when
-    cases.py     the named misbehaviours, with the RFC's section and the outcome each must lead to
+    case.py      a misbehaviour, with the RFC's section and the outcome that it must lead to
+    cases.py     all of them by name: invite_cases.py, refer_cases.py, bye_cases.py
     wording.py   requests and responses as text
     dialog.py    one dialog without I/O: messages and time in, datagrams out
     peer.py      the UDP socket, the timers, and calls of its own
@@ -21,5 +22,5 @@ As the caller's trunk it places calls, and answers what comes in them:
         assert call.received("REFER")
 
 A behaviour of your own is `Behaviour(refer=(Reply(202), Notify("SIP/2.0 100 Trying"), Bye()))`;
-`cases.random_refer(rng)` draws one at random.
+`refer_cases.random_refer(rng)` draws one at random.
 """

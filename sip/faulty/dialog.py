@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from sip.faulty import wording
-from sip.faulty.cases import reason
 from sip.faulty.steps import (
     Acknowledged,
     Behaviour,
@@ -308,7 +307,7 @@ class Dialog:
         text = wording.response(
             request,
             step.code,
-            step.reason or reason(step.code),
+            step.reason or wording.reason(step.code),
             tag=self._tag + step.fork,
             headers=headers,
             body=self._sdp() if step.sdp else "",

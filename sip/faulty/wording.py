@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 
 from sip.message import Message
 
@@ -11,6 +12,25 @@ CRLF = "\r\n"
 ALLOW = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY, OPTIONS, INFO, UPDATE"
 BRANCH = "z9hG4bK"
 """RFC 3261 section 8.1.1.7: every branch begins so."""
+
+REASONS = {
+    408: "Request Timeout",
+    480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist",
+    486: "Busy Here",
+    487: "Request Terminated",
+    488: "Not Acceptable Here",
+    491: "Request Pending",
+    600: "Busy Everywhere",
+    603: "Decline",
+}
+
+
+def reason(code: int) -> str:
+    """The usual reason phrase of a status."""
+    if code in REASONS:
+        return REASONS[code]
+    return HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else "Refused"
 
 
 def sdp(address: str, port: int, direction: str = "sendrecv") -> str:

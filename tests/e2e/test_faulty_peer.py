@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from sip.faulty import cases
-from sip.faulty.cases import Case
+from sip.faulty.bye_cases import BYE
+from sip.faulty.case import Case
+from sip.faulty.invite_cases import INVITE
 from sip.faulty.peer import FaultyPeer
+from sip.faulty.refer_cases import REFER
 from sip.faulty.steps import Behaviour, Reply
 from sip.message import Message, user_part
 from sip.outcome import Outcome
@@ -55,7 +57,7 @@ async def play(
 
 @pytest.mark.parametrize(
     ("number", "table"),
-    [("200", cases.INVITE), ("300", cases.REFER), ("400", cases.BYE)],
+    [("200", INVITE), ("300", REFER), ("400", BYE)],
     ids=["invite", "refer", "bye"],
 )
 async def test_every_failure_comes_to_its_own_outcome(

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from sip.faulty.cases import REFER, Case, random_refer
+from sip.faulty.case import Case
 from sip.faulty.peer import FaultyPeer
+from sip.faulty.refer_cases import REFER, random_refer
 from tests.e2e.process import GatewayProcess
 from tests.e2e.world import HASTY, MAX_CALLS, World
 from tests.peers import network

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from sip.faulty import cases
+from sip.faulty.bye_cases import BYE
+from sip.faulty.case import Case
+from sip.faulty.invite_cases import INVITE
+from sip.faulty.refer_cases import REFER
 from tests.e2e.process import SWITCHHOOK
 from tests.e2e.world import World, fallback_table, prompt
 
@@ -153,13 +156,13 @@ class TestEveryFailure:
     @pytest.mark.parametrize(
         ("flow", "node", "table"),
         [
-            ("dial", "to_sales", cases.INVITE),
-            ("refer", "to_outside", cases.REFER),
-            ("handback", "back", cases.BYE),
+            ("dial", "to_sales", INVITE),
+            ("refer", "to_outside", REFER),
+            ("handback", "back", BYE),
         ],
     )
     def test_all_of_them_are_looked_after(
-        self, flow: str, node: str, table: dict[str, cases.Case], rehearse: Rehearse
+        self, flow: str, node: str, table: dict[str, Case], rehearse: Rehearse
     ) -> None:
         result = rehearse(flow, "--node", node, "--all", "--json")
         played = {one["failure"]: one for one in json.loads(result.stdout)}

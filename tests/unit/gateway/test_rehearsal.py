@@ -24,7 +24,7 @@ from gateway.timeline import CallEvent
 from ivr.events import FallbackTaken, FlowEnded, NodeEntered, Playback, PromptEnded, PromptStarted
 from ivr.result import EndReason
 from sip.events import Event, TransferEnded
-from sip.faulty import cases
+from sip.faulty.invite_cases import INVITE
 from sip.outcome import Method, Outcome, Side
 from tests.unit.gateway.scene import ATTEMPT, NODES, configuration
 
@@ -32,7 +32,7 @@ OPEN = {"type": "agent_transfer", "fallback": {"default": {"end": True}}}
 """A transfer node that leaves its target to the bot."""
 
 PEERS = {"carrier": ("127.77.1.1", 5071), "rehearsal": ("127.77.1.2", 5072)}
-BUSY = cases.INVITE["486"]
+BUSY = INVITE["486"]
 
 
 @pytest.fixture

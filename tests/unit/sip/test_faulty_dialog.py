@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from sip.faulty import cases, wording
 from sip.faulty.dialog import GIVE_UP, T1, Dialog, Place
+from sip.faulty.invite_cases import INVITE
 from sip.faulty.peer import FaultyPeer
+from sip.faulty.refer_cases import REFER, random_refer
 from sip.faulty.steps import Behaviour, Bye, Notify, Raw, Reply, Wait
 from sip.message import Message
 from sip.outcome import Method
@@ -70,14 +72,14 @@ class TestACalledParty:
         assert dialog.over
 
     def test_a_repeated_request_gets_the_answer_of_the_first_one(self) -> None:
-        dialog = Dialog(PLACE, cases.INVITE["486"].behaviour)
+        dialog = Dialog(PLACE, INVITE["486"].behaviour)
         invite = request("INVITE", 1, within=False)
         first = dialog.receive(invite, 0.0)
         assert said(first) == ["180 INVITE", "486 INVITE"]
         assert dialog.receive(invite, 0.2) == first[-1:]
 
     def test_a_refusal_is_over_with_its_ack(self) -> None:
-        dialog = Dialog(PLACE, cases.INVITE["486"].behaviour)
+        dialog = Dialog(PLACE, INVITE["486"].behaviour)
         dialog.receive(request("INVITE", 1, within=False), 0.0)
         assert not dialog.over
         dialog.receive(request("ACK", 1), 0.1)
@@ -93,12 +95,12 @@ class TestACalledParty:
         ],
     )
     def test_a_cancel_meets_what_the_case_says(self, name: str, expected: list[str]) -> None:
-        dialog = Dialog(PLACE, cases.INVITE[name].behaviour)
+        dialog = Dialog(PLACE, INVITE[name].behaviour)
         dialog.receive(request("INVITE", 1, within=False), 0.0)
         assert said(dialog.receive(request("CANCEL", 1, within=False), 1.0)) == expected
 
     def test_credentials_begin_the_script_anew(self) -> None:
-        dialog = Dialog(PLACE, cases.INVITE["401-loop"].behaviour)
+        dialog = Dialog(PLACE, INVITE["401-loop"].behaviour)
         for number in (1, 2):
             out = dialog.receive(request("INVITE", number, within=False), 0.0)
             assert said(out) == ["401 INVITE"]
@@ -121,17 +123,17 @@ class TestAReferredCaller:
         assert Message(second).header("Subscription-State").startswith("terminated")
 
     def test_an_id_is_the_refers_own(self) -> None:
-        dialog = answered(cases.REFER["notify-with-id"].behaviour)
+        dialog = answered(REFER["notify-with-id"].behaviour)
         _, notify = dialog.receive(request("REFER", 7), 1.0)
         assert Message(notify).header("Event") == "refer;id=7"
 
     def test_a_notify_without_event_has_none(self) -> None:
-        dialog = answered(cases.REFER["notify-without-event"].behaviour)
+        dialog = answered(REFER["notify-without-event"].behaviour)
         _, notify = dialog.receive(request("REFER", 7), 1.0)
         assert Message(notify).header("Event") == ""
 
     def test_a_repeated_notify_is_the_same_bytes(self) -> None:
-        dialog = answered(cases.REFER["notify-repeated"].behaviour)
+        dialog = answered(REFER["notify-repeated"].behaviour)
         _, notify = dialog.receive(request("REFER", 7), 1.0)
         again, other = dialog.receive(ok(notify), 1.1)
         assert again == notify
@@ -179,7 +181,7 @@ def test_an_invite_without_response_is_given_up() -> None:
 )
 def test_whatever_the_gateway_does_a_dialog_falls_silent(seed: int, events: list[str]) -> None:
     """No request makes it raise, and its timers end."""
-    dialog = answered(cases.random_refer(Random(seed)))
+    dialog = answered(random_refer(Random(seed)))
     now = 1.0
     for number, event in enumerate(events, start=1):
         now += 0.05
