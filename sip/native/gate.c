@@ -183,14 +183,14 @@ static bool is_of_invite(const pjsip_rx_data *rdata)
 }
 
 /* Nobody's request; its source may well be forged. */
-static void turn_away(pjsip_rx_data *rdata, enum counter counter, const char *reason)
+static void turn_away(pjsip_rx_data *rdata, enum counter counter, int code, const char *reason)
 {
     if (tables.policy.drop_unknown)
         counters[counter]++;
     else if (!sh_rate_take_for(&stranger_buckets, address_of(rdata), stranger_rate, sh_now()))
         counters[REFUSED_RATE]++;
     else
-        refuse(rdata, counter, PJSIP_SC_FORBIDDEN, reason, NULL, NULL);
+        refuse(rdata, counter, code, reason, NULL, NULL);
 }
 
 static pj_bool_t outer(pjsip_rx_data *rdata)
@@ -211,7 +211,7 @@ static pj_bool_t outer(pjsip_rx_data *rdata)
     if (source) {
         if (comes_over_its_transport(rdata, source->account))
             return PJ_FALSE;
-        turn_away(rdata, REFUSED_TRANSPORT, wrong_transport);
+        turn_away(rdata, REFUSED_TRANSPORT, PJSIP_SC_FORBIDDEN, wrong_transport);
         return PJ_TRUE;
     }
     if (is_scanner(rdata)) {
@@ -220,7 +220,7 @@ static pj_bool_t outer(pjsip_rx_data *rdata)
     }
     if (tables.policy.strangers_may_answer && is_of_invite(rdata))
         return PJ_FALSE; /* a trunk is known by its digest: the inner module challenges */
-    turn_away(rdata, REFUSED_SOURCE, "Unknown source");
+    turn_away(rdata, REFUSED_SOURCE, PJSIP_SC_FORBIDDEN, "Unknown source");
     return PJ_TRUE;
 }
 
@@ -438,16 +438,26 @@ static bool comes_after_the_end(pjsip_rx_data *rdata, pjsip_dialog *dlg)
     return !inv || inv->state == PJSIP_INV_STATE_DISCONNECTED;
 }
 
+static pj_bool_t no_such_dialog(pjsip_rx_data *rdata)
+{
+    pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL, NULL);
+    return PJ_TRUE;
+}
+
 /* PJSIP goes by the tags alone: with another Call-ID, a REFER that nobody has looked at would be
- * followed (RFC 3261 section 12.2.2 asks 481 for it). A CANCEL is matched by its transaction. */
+ * followed (RFC 3261 section 12.2.2 asks 481 for it). A CANCEL is matched by its transaction. A tag that
+ * is invented makes no friend of a stranger. */
 static pj_bool_t outside_its_dialog(pjsip_rx_data *rdata)
 {
     if (method_is(rdata, "CANCEL"))
         return PJ_FALSE;
-    if (!method_is(rdata, "ACK"))
-        pjsip_endpt_respond_stateless(endpoint, rdata, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL,
-                                      NULL);
-    return PJ_TRUE;
+    if (method_is(rdata, "ACK")) /* of a refusal, mostly */
+        return PJ_TRUE;
+    if (!find_source(rdata)) {
+        turn_away(rdata, REFUSED_SOURCE, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL);
+        return PJ_TRUE;
+    }
+    return no_such_dialog(rdata);
 }
 
 static pj_bool_t inner(pjsip_rx_data *rdata)
@@ -458,8 +468,10 @@ static pj_bool_t inner(pjsip_rx_data *rdata)
         return inner_new_request(rdata);
     dlg = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
                                &rdata->msg_info.from->tag, PJ_FALSE);
-    if (!dlg || comes_after_the_end(rdata, dlg))
+    if (!dlg)
         return outside_its_dialog(rdata);
+    if (comes_after_the_end(rdata, dlg))
+        return no_such_dialog(rdata);
     if (method_is(rdata, "REFER")) {
         if (sh_transfers_in_allow(sh_call_account(dlg), false)) {
             sh_referral_receive(dlg, rdata);

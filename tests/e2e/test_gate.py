@@ -70,7 +70,7 @@ async def limited() -> AsyncIterator[Line]:
 
 
 @asynccontextmanager
-async def opened(trunk: dict[str, Any]) -> AsyncIterator[Line]:
+async def opened(trunk: dict[str, Any], **sip: Any) -> AsyncIterator[Line]:
     port = network.free_port(GATEWAY)
     first, last = network.free_udp_range(GATEWAY, 64)
     agent = SipAgent(
@@ -80,6 +80,7 @@ async def opened(trunk: dict[str, Any]) -> AsyncIterator[Line]:
                     "listen": [{"address": GATEWAY, "port": port}],
                     "rtp": {"address": GATEWAY, "first_port": first, "last_port": last},
                     "max_calls": 2,
+                    **sip,
                 },
                 "trunks": {
                     "trunk": {
@@ -113,6 +114,32 @@ class TestWhoMayAsk:
         assert (refused.status, refused.reason) == (403, "Unknown source")
         assert line.agent.counters().gate_refused_source == before + 1
         assert dict(line.agent.legs) == {}
+
+    async def test_a_tag_that_a_stranger_invents_changes_nothing(self, line: Line) -> None:
+        """RFC 3261 section 12.2.2: 481; but to a stranger as few as of any other answer."""
+        stranger, peer = await line.peer(STRANGER), await line.peer()
+        before = line.agent.counters()
+        for each in (stranger, peer):
+            each.to_tag = "invented"
+            assert (await each.asks("BYE")).status == 481
+            for _ in range(30):
+                each.send("BYE")
+        assert (await peer.asks("MESSAGE")).status == 481
+        after = line.agent.counters()
+        answered = after.gate_refused_source - before.gate_refused_source
+        assert answered + after.gate_refused_rate - before.gate_refused_rate == 31
+        assert answered < 20
+
+    async def test_where_strangers_get_no_answer_an_invented_tag_brings_none(self) -> None:
+        async with opened({}, unknown_source="drop") as line:
+            stranger, peer = await line.peer(STRANGER), await line.peer()
+            before = line.agent.counters().gate_refused_source
+            stranger.to_tag = "invented"
+            for method in ("BYE", "INVITE", "OPTIONS", "ACK"):
+                stranger.send(method)
+            assert (await peer.asks("OPTIONS")).status == 200
+            assert stranger.socket.received.empty()
+            assert line.agent.counters().gate_refused_source == before + 3
 
     async def test_while_draining_new_calls_and_options_get_503_with_retry_after(
         self, line: Line
