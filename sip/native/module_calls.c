@@ -62,79 +62,92 @@ static pj_pool_t *read_headers(PyObject *list, pjsip_hdr *headers)
     return pool;
 }
 
-/* What answers or ends a call: (call, code, reason, [(name, value)]). Not by pjsua2, whose parameters are
- * five Python objects for each call. */
-struct last_words {
-    int call, code;
-    pj_str_t reason;
-    pjsua_msg_data data;
-    pj_pool_t *pool; /* of the headers; the caller releases it */
+/* What Python wants said in a call or to a referrer, and the headers that go with it. */
+struct order {
+    int id, code;
+    pj_str_t text; /* a reason phrase, a URI or a body */
+    pjsua_msg_data with;
+    pj_pool_t *pool; /* of the headers; `carried_out` releases it */
 };
 
-static bool read_last_words(PyObject *args, struct last_words *words)
+static bool take_headers(struct order *order, PyObject *list, const char *text, Py_ssize_t length)
 {
-    const char *reason;
-    Py_ssize_t reason_len;
+    order->text = sh_as_pj_str(text, length);
+    pjsua_msg_data_init(&order->with);
+    order->pool = read_headers(list, &order->with.hdr_list);
+    return order->pool != NULL;
+}
+
+/* (id, text, [(name, value)]); false: a Python error is set. */
+static bool read_order(PyObject *args, struct order *order)
+{
+    const char *text;
+    Py_ssize_t length;
     PyObject *list;
 
-    if (!PyArg_ParseTuple(args, "iis#O!", &words->call, &words->code, &reason, &reason_len,
-                          &PyList_Type, &list))
-        return false;
-    words->reason = sh_as_pj_str(reason, reason_len);
-    pjsua_msg_data_init(&words->data);
-    words->pool = read_headers(list, &words->data.hdr_list);
-    return words->pool != NULL;
+    return PyArg_ParseTuple(args, "is#O!", &order->id, &text, &length, &PyList_Type, &list) &&
+           take_headers(order, list, text, length);
+}
+
+/* (id, code, reason, [(name, value)]); likewise. Calls are not answered and ended by pjsua2, whose parameters
+ * are five Python objects for each. */
+static bool read_verdict(PyObject *args, struct order *order)
+{
+    const char *reason;
+    Py_ssize_t length;
+    PyObject *list;
+
+    return PyArg_ParseTuple(args, "iis#O!", &order->id, &order->code, &reason, &length, &PyList_Type,
+                            &list) &&
+           take_headers(order, list, reason, length);
+}
+
+static PyObject *carried_out(const struct order *order, pj_status_t status, const char *doing)
+{
+    pj_pool_release(order->pool);
+    return sh_none_or_raise(status, doing);
 }
 
 static PyObject *answer_call(PyObject *self, PyObject *args)
 {
-    struct last_words words;
-    pj_status_t status;
+    struct order order;
 
     (void)self;
-    if (!read_last_words(args, &words))
+    if (!read_verdict(args, &order))
         return NULL;
-    status = pjsua_call_answer2(words.call, NULL, (unsigned)words.code,
-                                words.reason.slen ? &words.reason : NULL, &words.data);
-    pj_pool_release(words.pool);
-    return sh_none_or_raise(status, "answering");
+    return carried_out(&order,
+                       pjsua_call_answer2(order.id, NULL, (unsigned)order.code,
+                                          order.text.slen ? &order.text : NULL, &order.with),
+                       "answering");
 }
 
+/* A call that has ended by itself, which Python is about to see, is as good as hung up. */
 static PyObject *hang_up_call(PyObject *self, PyObject *args)
 {
-    struct last_words words;
+    struct order order;
     pj_status_t status;
 
     (void)self;
-    if (!read_last_words(args, &words))
+    if (!read_verdict(args, &order))
         return NULL;
-    status = pjsua_call_hangup(words.call, (unsigned)words.code,
-                               words.reason.slen ? &words.reason : NULL, &words.data);
-    pj_pool_release(words.pool);
-    return sh_none_or_raise(status, "hanging up");
+    status = pjsua_call_hangup(order.id, (unsigned)order.code, order.text.slen ? &order.text : NULL,
+                               &order.with);
+    return carried_out(&order, status == PJSIP_ESESSIONTERMINATED ? PJ_SUCCESS : status, "hanging up");
 }
 
 static PyObject *refer_send(PyObject *self, PyObject *args)
 {
-    const char *refer_to;
-    Py_ssize_t refer_to_len;
-    PyObject *list;
-    pjsip_hdr headers;
-    pj_pool_t *pool;
-    pj_str_t target;
-    pj_status_t status;
-    int call, id = 0;
+    struct order order;
+    int id = 0;
+    PyObject *done;
 
     (void)self;
-    if (!PyArg_ParseTuple(args, "is#O!", &call, &refer_to, &refer_to_len, &PyList_Type, &list))
+    if (!read_order(args, &order))
         return NULL;
-    pool = read_headers(list, &headers);
-    if (!pool)
-        return NULL;
-    target = sh_as_pj_str(refer_to, refer_to_len);
-    status = sh_refer_send(call, &target, &headers, &id);
-    pj_pool_release(pool);
-    return status == PJ_SUCCESS ? PyLong_FromLong(id) : sh_raise_status(status, "sending REFER");
+    done = carried_out(&order, sh_refer_send(order.id, &order.text, &order.with.hdr_list, &id),
+                       "sending REFER");
+    Py_XDECREF(done);
+    return done ? PyLong_FromLong(id) : NULL;
 }
 
 static PyObject *refer_unsubscribe(PyObject *self, PyObject *refer)
@@ -164,49 +177,27 @@ static PyObject *refer_end(PyObject *self, PyObject *refer)
 
 static PyObject *referral_answer(PyObject *self, PyObject *args)
 {
-    unsigned id;
-    int code;
-    const char *reason;
-    Py_ssize_t reason_len;
-    PyObject *list;
-    pjsip_hdr headers;
-    pj_pool_t *pool;
-    pj_str_t words;
-    pj_status_t status;
+    struct order order;
 
     (void)self;
-    if (!PyArg_ParseTuple(args, "Iis#O!", &id, &code, &reason, &reason_len, &PyList_Type, &list))
+    if (!read_verdict(args, &order))
         return NULL;
-    pool = read_headers(list, &headers);
-    if (!pool)
-        return NULL;
-    words = sh_as_pj_str(reason, reason_len);
-    status = sh_referral_answer(id, code, &words, &headers);
-    pj_pool_release(pool);
-    return sh_none_or_raise(status, "answering REFER");
+    return carried_out(&order,
+                       sh_referral_answer((unsigned)order.id, order.code, &order.text,
+                                          &order.with.hdr_list),
+                       "answering REFER");
 }
 
 static PyObject *referral_notify(PyObject *self, PyObject *args)
 {
-    unsigned id;
-    const char *sipfrag;
-    Py_ssize_t sipfrag_len;
-    PyObject *list;
-    pjsip_hdr headers;
-    pj_pool_t *pool;
-    pj_str_t body;
-    pj_status_t status;
+    struct order order;
 
     (void)self;
-    if (!PyArg_ParseTuple(args, "Is#O!", &id, &sipfrag, &sipfrag_len, &PyList_Type, &list))
+    if (!read_order(args, &order))
         return NULL;
-    pool = read_headers(list, &headers);
-    if (!pool)
-        return NULL;
-    body = sh_as_pj_str(sipfrag, sipfrag_len);
-    status = sh_referral_notify(id, &body, &headers);
-    pj_pool_release(pool);
-    return sh_none_or_raise(status, "sending NOTIFY");
+    return carried_out(&order,
+                       sh_referral_notify((unsigned)order.id, &order.text, &order.with.hdr_list),
+                       "sending NOTIFY");
 }
 
 static PyObject *referral_close(PyObject *self, PyObject *id)

@@ -202,6 +202,7 @@ pj_status_t sh_referral_answer(unsigned id, int code, const pj_str_t *reason, pj
     struct referral *referral = find(id);
     pjsip_tx_data *response = referral ? referral->response : NULL;
     pjsip_transaction *tsx = referral ? referral->tsx : NULL;
+    pj_status_t status;
 
     if (!response || !tsx)
         return PJ_ENOTFOUND;
@@ -216,7 +217,10 @@ pj_status_t sh_referral_answer(unsigned id, int code, const pj_str_t *reason, pj
         pjsip_msg_add_hdr(response->msg, pjsip_hdr_clone(response->pool, header));
     referral->response = NULL;
     referral->tsx = NULL;
-    return pjsip_tsx_send_msg(tsx, response);
+    status = pjsip_tsx_send_msg(tsx, response);
+    if (status != PJ_SUCCESS)
+        pjsip_tx_data_dec_ref(response);
+    return status;
 }
 
 static void on_notify_answered(void *token, pjsip_event *event);

@@ -29,6 +29,7 @@ from sip.events import (
 from sip.leg import Leg
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome, Side
+from sip.pjsip import native
 from sip.softphone.commands import Dial, HangUp, Hold, Policy, Resume
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone
@@ -175,6 +176,16 @@ async def test_nothing_can_be_asked_of_a_leg_that_has_ended(call: Call) -> None:
         await call.leg.send_dtmf("1")
     with pytest.raises(CallEnded):
         call.leg.open_audio(8000)
+
+
+async def test_a_call_whose_end_is_still_to_be_seen_can_be_hung_up(call: Call) -> None:
+    await call.leg.answer()
+    slot = call.leg.dialog.pj_id
+    await call.phone.send(HangUp(call="a"))
+    await call.leg.wait_ended()
+    native.call_hangup(slot, 0, "", [("X-End", "anyway")])
+    with pytest.raises(OSError, match="PJSIP_ESESSIONTERMINATED"):
+        native.call_answer(slot, 200, "", [])
 
 
 async def test_a_recorder_that_nobody_reads_loses_audio_and_says_how_much(call: Call) -> None:
