@@ -27,7 +27,8 @@ struct leg_rtp {
     pjmedia_stream *stream;
     void (*rtp_cb)(pjmedia_tp_cb_param *param);
     void (*rtcp_cb)(void *stream, void *packet, pj_ssize_t size);
-    uint64_t sent_ms; /* the last packet of the stream itself */
+    uint64_t sent_ms; /* when the stream itself has sent last, or could again; 0: not yet */
+    struct sh_rtp_numbers sent; /* and what its next packet follows */
     bool marks;       /* its next one begins anew */
 
     /* Passing on, relay.c; under the group lock. */

@@ -119,6 +119,17 @@ static bool heard_lately(const struct leg_rtp *leg, uint64_t now)
     return !sh_rtp_ago(atomic_load_explicit(&leg->said_ms, memory_order_relaxed), now, SILENT_MS);
 }
 
+/* Whether the stream has sent by itself: there is something to follow. */
+static bool has_sent(struct leg_rtp *leg)
+{
+    bool sent;
+
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    sent = leg->sent_ms > 0;
+    pj_grp_lock_release(leg->base.grp_lock);
+    return sent;
+}
+
 static void set_port(const struct leg_rtp *leg, pjmedia_port_op setting)
 {
     if (leg->slot >= 0)
@@ -138,18 +149,14 @@ static struct leg_rtp *partner_of(struct leg_rtp *leg)
 static void link_to(struct leg_rtp *leg, struct leg_rtp *partner, const pjmedia_stream_info *info,
                     const pjmedia_stream_info *partner_info, uint64_t now)
 {
-    pjmedia_stream_common *stream = common(leg->stream);
-    const pjmedia_rtp_hdr *last = &stream->enc->rtp.out_hdr;
     unsigned clock_rate = sh_rtp_clock(info);
-    struct sh_rtp_numbers sent = {.ssrc = pj_ntohl(last->ssrc)};
 
     pj_grp_lock_add_ref(partner->base.grp_lock);
     pj_grp_lock_acquire(leg->base.grp_lock);
-    sent.sequence = (uint16_t)stream->enc->rtp.out_extseq;
-    sent.timestamp = pj_ntohl(last->ts);
+    /* Behind what has really left: the media clock may be numbering a packet that will not. */
     sh_renumbering_begin(&leg->way, clock_rate,
-                         (uint32_t)((uint64_t)packet_us(info) * clock_rate / 1000000), &sent,
-                         leg->sent_ms ? leg->sent_ms : now);
+                         (uint32_t)((uint64_t)packet_us(info) * clock_rate / 1000000), &leg->sent,
+                         leg->sent_ms);
     leg->event_goes_on = partner_info->tx_event_pt > 0;
     leg->reported_ms = now;
     leg->partner = partner;
@@ -166,10 +173,13 @@ static void unlink_from(struct leg_rtp *leg, uint64_t now)
     leg->partner = NULL;
     if (partner && leg->stream) {
         pjmedia_rtp_session *rtp = &common(leg->stream)->enc->rtp;
-        struct sh_rtp_numbers sent = sh_renumbering_end(&leg->way, now);
 
-        rtp->out_hdr.ts = pj_htonl(sent.timestamp);
+        leg->sent = sh_renumbering_end(&leg->way, now);
+        leg->sent_ms = now;
         leg->marks = true;
+        rtp->out_extseq += (pj_uint32_t)(int16_t)(leg->sent.sequence - (uint16_t)rtp->out_extseq);
+        rtp->out_hdr.seq = pj_htons(leg->sent.sequence);
+        rtp->out_hdr.ts = pj_htonl(leg->sent.timestamp);
     }
     leg->skipped += leg->way.skipped;
     leg->way.skipped = 0;
@@ -211,7 +221,7 @@ static void end(struct leg_rtp *leg)
 static bool may_pass(struct leg_rtp *one, struct leg_rtp *other, pjmedia_stream_info *one_info,
                      pjmedia_stream_info *other_info, uint64_t now)
 {
-    return heard_lately(one, now) && heard_lately(other, now) &&
+    return heard_lately(one, now) && heard_lately(other, now) && has_sent(one) && has_sent(other) &&
            pjmedia_stream_get_info(one->stream, one_info) == PJ_SUCCESS &&
            pjmedia_stream_get_info(other->stream, other_info) == PJ_SUCCESS &&
            alike(one_info, other_info) && heard_fitting(one, one_info) &&
@@ -261,7 +271,7 @@ static void count_sent(struct leg_rtp *leg, const struct sh_rtp_numbers *numbers
 
     pjmedia_rtcp_tx_rtp(&stream->rtcp, payload);
     leg->passed++;
-    if (step <= 0)
+    if (step < 0) /* late */
         return;
     rtp->out_extseq += (pj_uint32_t)step;
     rtp->out_hdr.seq = pj_htons(numbers->sequence);

@@ -332,6 +332,9 @@ static pj_status_t send_rtp(pjmedia_transport *transport, const void *packet, pj
             sh_rtp_event_leaves(leg, (uint8_t *)(header + 1));
         leg->marks = false;
         leg->sent_ms = sh_rtp_now_ms();
+        leg->sent = (struct sh_rtp_numbers){.ssrc = pj_ntohl(header->ssrc),
+                                            .sequence = pj_ntohs(header->seq),
+                                            .timestamp = pj_ntohl(header->ts)};
         status = pjmedia_transport_send_rtp(leg->below, packet, size);
     }
     pj_grp_lock_release(leg->base.grp_lock);

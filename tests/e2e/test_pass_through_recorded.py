@@ -75,7 +75,7 @@ class TestARecording:
             for party in (talk.agent, talk.caller):
                 await party.hears(untouched=True)
             for party, start in zip((talk.agent, talk.caller), begin, strict=True):
-                assert_one_stream(party.heard, switches=2)
+                assert_one_stream(party.heard)
                 assert cost(party.heard[start:]) <= 2 * SWITCH
         assert all(number >= APART for number in numbers(talk.caller.heard[begin[1] :]))
         (recording,) = (await api.record())["recordings"]
