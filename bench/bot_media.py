@@ -25,7 +25,8 @@ from bench.yardstick import Speed, share_of_core
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
-from tests.peers.script import SDP, Caller
+from tests.peers.caller import Caller
+from tests.peers.script import SDP
 from tests.peers.sipp import Sipp
 
 RATE = 30

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.sampling import Sample
 from tests.e2e.world import CARRIER
-from tests.peers.script import Caller
+from tests.peers.caller import Caller
 from tests.peers.sipp import Sipp
 
 NUMBER = "400"

@@ -22,7 +22,9 @@ from bench.sampling import share
 from bench.yardstick import Speed, share_of_core
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network
-from tests.peers.script import SDP, Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
+from tests.peers.script import SDP
 from tests.peers.sipp import Sipp
 
 NUMBER = "200"

@@ -23,8 +23,10 @@ from tests.e2e.process import Api
 from tests.e2e.test_rtp_safety import offer, spoken_to
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network, opus
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 from tests.peers.rtp import BEHIND, FRAME, RATE, RtpSocket
-from tests.peers.script import SDP, Agent, Caller
+from tests.peers.script import SDP
 from tests.peers.sipp import Sipp
 
 UNTOUCHED = b"\x7f"

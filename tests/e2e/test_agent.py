@@ -21,7 +21,8 @@ from tests.e2e.world import (
     RINGBACK,
     World,
 )
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 
 def prompt(name: str) -> str:

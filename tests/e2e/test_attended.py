@@ -27,7 +27,8 @@ from tests.e2e.world import (
     prompt,
     transfer_node,
 )
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 WHISPER = tone_name(PROMPTS["operator"])
 

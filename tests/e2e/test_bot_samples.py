@@ -12,8 +12,9 @@ from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartGateway, StartPeer
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RATE, RtpSocket, mulaw
-from tests.peers.script import SDP, Caller
+from tests.peers.script import SDP
 
 SECONDS = 2
 ENOUGH = 0.8

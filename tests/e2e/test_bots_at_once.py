@@ -11,8 +11,9 @@ from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
-from tests.peers.script import SDP, Caller
+from tests.peers.script import SDP
 
 FRAME_BYTES = 2 * FRAME
 """A frame at the bot."""

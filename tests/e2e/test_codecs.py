@@ -24,8 +24,8 @@ from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.test_rtp_safety import heard_by, offer, spoken_to
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network, opus
+from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
-from tests.peers.script import Caller
 
 SLOW = "127.0.0.4"
 

@@ -17,7 +17,8 @@ from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 PACKET = {
     "priority": "high",

@@ -20,8 +20,8 @@ from sip.message import Message
 from sip.softphone.commands import Dial
 from sip.softphone.driver import Softphone
 from tests.peers import network
+from tests.peers.agent import Agent
 from tests.peers.datagram import GATEWAY, LIMIT, Peer, Socket
-from tests.peers.script import Agent
 from tests.peers.sipp import Sipp
 
 PBX, ELSEWHERE, CARRIER = "127.0.0.2", "127.0.0.9", "127.0.0.3"

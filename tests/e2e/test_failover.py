@@ -22,7 +22,9 @@ from sip.registrations import RegistrationState
 from sip.softphone.commands import Dial
 from sip.softphone.driver import Softphone
 from tests.peers import network
-from tests.peers.script import Agent, Registrar, Script
+from tests.peers.agent import Agent
+from tests.peers.registrar import Registrar
+from tests.peers.script import Script
 from tests.peers.sipp import Sipp
 
 GATEWAY, FIRST, SECOND, CALLER = "127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"

@@ -11,7 +11,7 @@ from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, HANDBACK_HEADERS, PROMPTS, World
-from tests.peers.script import Caller
+from tests.peers.caller import Caller
 
 
 class TestHandBack:

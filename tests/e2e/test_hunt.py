@@ -24,7 +24,7 @@ from tests.e2e.world import (
     transfer_node,
 )
 from tests.peers import network
-from tests.peers.script import Agent
+from tests.peers.agent import Agent
 
 GOODBYE = {"type": "hangup", "prompt": prompt("goodbye")}
 DESK_PORT = network.free_port(PBX)

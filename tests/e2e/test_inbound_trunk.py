@@ -13,7 +13,7 @@ from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CALLER_TONE, CARRIER, STRANGER, World
 from tests.peers import network
-from tests.peers.script import Caller
+from tests.peers.caller import Caller
 
 
 class TestACallIsTaken:

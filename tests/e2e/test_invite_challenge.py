@@ -17,7 +17,8 @@ from sip.message import Message
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, World
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 REALM = "pbx"
 USER, PASSWORD = "gateway", "s3cret"

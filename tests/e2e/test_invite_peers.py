@@ -13,7 +13,9 @@ from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
 from tests.peers import network
-from tests.peers.script import SDP, Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
+from tests.peers.script import SDP
 
 GOODBYE = {"type": "hangup", "prompt": prompt("goodbye")}
 

@@ -15,8 +15,9 @@ from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
-from tests.peers.script import SDP, Caller
+from tests.peers.script import SDP
 
 FRAME_BYTES = 320
 """Of 20 ms at the bot."""

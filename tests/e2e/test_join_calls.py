@@ -30,7 +30,8 @@ from tests.e2e.transfers_in import (
 )
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 __all__ = ["colleague", "shared_gateway"]
 

@@ -21,8 +21,9 @@ from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.test_rtp_safety import offer
 from tests.e2e.world import World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import RATE
-from tests.peers.script import SDP, Caller
+from tests.peers.script import SDP
 
 ALAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 8 101").replace("a=rtpmap:0 PCMU/8000\n", "")
 MULAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 0 101").replace("a=rtpmap:8 PCMA/8000\n", "")

@@ -30,7 +30,8 @@ from tests.e2e.world import (
     PROMPTS,
     World,
 )
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 from tests.peers.sipp import Sipp
 
 __all__ = ["colleague", "shared_gateway"]

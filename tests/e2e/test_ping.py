@@ -15,7 +15,8 @@ from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, World, transfer_node
 from tests.peers import network
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 from tests.peers.sipp import Sipp
 
 FIRST, SECOND = "127.0.0.5", "127.0.0.6"

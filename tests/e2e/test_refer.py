@@ -25,7 +25,7 @@ from tests.e2e.world import (
     REFERRED_TO,
     World,
 )
-from tests.peers.script import Caller
+from tests.peers.caller import Caller
 
 TARGET = REFERRED_TO.replace("+", "[+]")
 

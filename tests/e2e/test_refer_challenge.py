@@ -21,8 +21,8 @@ from tests.e2e.test_digest import answer, challenges
 from tests.e2e.test_refer import TARGET
 from tests.e2e.world import PBX, REFER_TIMERS, STRANGER, World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.datagram import Peer, Socket
-from tests.peers.script import Caller
 from tests.peers.sipp import Sipp
 
 PROVIDER, BRANCH = "127.0.0.6", "127.0.0.7"

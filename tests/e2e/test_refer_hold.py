@@ -19,8 +19,9 @@ from tests.e2e.process import Api
 from tests.e2e.test_refer import TARGET, referred, verdict
 from tests.e2e.world import CARRIER, PROMPTS, World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
-from tests.peers.script import SDP, Caller
+from tests.peers.script import SDP
 
 ENDED = "terminated;reason=noresource"
 BUSY = "SIP/2.0 486 Busy Here"

@@ -15,7 +15,7 @@ from tests.e2e.process import Api
 from tests.e2e.test_refer import referred, verdict
 from tests.e2e.world import CARRIER, PATIENT, World
 from tests.peers import network
-from tests.peers.script import Caller
+from tests.peers.caller import Caller
 
 ENDED = "terminated;reason=noresource"
 

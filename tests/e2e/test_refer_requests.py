@@ -12,7 +12,7 @@ from tests.e2e.process import Api
 from tests.e2e.test_refer import TARGET
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
-from tests.peers.script import Caller
+from tests.peers.caller import Caller
 
 
 async def waiting(api: Api) -> str:

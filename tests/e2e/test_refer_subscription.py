@@ -22,7 +22,8 @@ from tests.e2e.transfers_in import (
     shared_gateway,
 )
 from tests.e2e.world import CARRIER, PBX, World
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 __all__ = ["colleague", "shared_gateway"]
 

@@ -19,7 +19,8 @@ from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, PROMPTS, World, prompt, transfer_node
 from tests.peers import network
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 IVR = "127.0.0.5"
 

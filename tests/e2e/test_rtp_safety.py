@@ -13,8 +13,9 @@ from tests.e2e.conftest import StartGateway, StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, STRANGER, World
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
-from tests.peers.script import SDP, Caller
+from tests.peers.script import SDP
 
 SPEECH, THEFT, AGAIN = 440, 1320, 880
 """Hz: what the caller says, what the stranger says, what the caller says afterwards."""

@@ -18,7 +18,8 @@ from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, World, transfer_node
 from tests.peers import network
-from tests.peers.script import Agent, Caller
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
 
 OTHER = "127.0.0.5"
 SDP_TYPE = "Content-Type: application/sdp"

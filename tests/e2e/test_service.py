@@ -13,7 +13,8 @@ from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartGateway, StartPeer, StartPhone
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network
-from tests.peers.script import Caller, Registrar
+from tests.peers.caller import Caller
+from tests.peers.registrar import Registrar
 
 
 class TestDraining:

@@ -16,7 +16,7 @@ from sip.softphone.tones import listen, tone
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.world import GATEWAY, PBX
 from tests.peers import network
-from tests.peers.script import Agent
+from tests.peers.agent import Agent
 
 ALICE = "127.0.0.2"
 BOB = "127.0.0.3"

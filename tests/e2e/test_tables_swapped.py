@@ -21,8 +21,8 @@ from sip.gate import Gate
 from sip.leg import Leg
 from sip.pjsip import native
 from tests.peers import network
+from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
-from tests.peers.script import Caller
 from tests.peers.sipp import Sipp
 
 GATEWAY, TRUNK = "127.0.0.1", "127.0.0.2"

@@ -12,7 +12,9 @@ from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
 from tests.peers import network
-from tests.peers.script import CONTACT, NUMBER, SDP, Agent, Caller, Headers
+from tests.peers.agent import Agent
+from tests.peers.caller import Caller
+from tests.peers.script import CONTACT, NUMBER, SDP, Headers
 from tests.peers.sipp import RUN_LIMIT
 
 NO_ACK_LIMIT = 50
