@@ -199,6 +199,7 @@ static pj_bool_t outer(pjsip_rx_data *rdata)
     const char *fault = sh_shape_fault(rdata, &code);
     const struct sh_source *source = find_source(rdata);
 
+    sh_idle_used(rdata->tp_info.transport);
     if (fault) {
         if (source || !tables.policy.drop_unknown)
             refuse(rdata, REFUSED_SHAPE, code, fault, NULL, NULL);

@@ -14,6 +14,7 @@
  *   resolve.c     host names, looked up by the loop
  *   route.c       which of a trunk's next hops is used
  *   ping.c        whether a next hop is in service
+ *   idle.c        connections that peers open and do not use
  *   tls.c         whether a TLS peer is who it should be
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
  *   referral.c    REFER that a peer sends, answered and reported on as Python decides
@@ -191,6 +192,10 @@ pj_status_t sh_route_use_hop(pjsua_acc_id account, unsigned hop);
 
 /* ping.c */
 pj_status_t sh_ping_send(pjsua_acc_id account, const pj_str_t *uri, int id);
+
+/* idle.c */
+void sh_idle_accepted(pjsip_transport *tp);
+void sh_idle_used(pjsip_transport *tp);
 
 /* tls.c */
 struct sh_tls_peer {

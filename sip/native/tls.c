@@ -216,6 +216,8 @@ static void let_go(const pjsip_transport *tp)
 static void on_transport_state(pjsip_transport *tp, pjsip_transport_state state,
                                const pjsip_transport_state_info *info)
 {
+    if (state == PJSIP_TP_STATE_CONNECTED)
+        sh_idle_accepted(tp);
     if (tp->key.type != PJSIP_TRANSPORT_TLS)
         return;
     if (state == PJSIP_TP_STATE_CONNECTED && info->ext_info)

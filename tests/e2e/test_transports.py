@@ -202,3 +202,38 @@ class TestForgedSources:
         peer.send("INVITE", "Content-Type: application/sdp", body=SDP)
         await network.until(lambda: line.refused == before + 1, "it is dropped")
         assert peer.socket.received.empty()
+
+
+class TestConnections:
+    """A connection costs a socket: one that brings no request is not kept."""
+
+    @pytest.mark.parametrize("said", [b"", b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"])
+    async def test_one_that_brings_no_request_is_closed(self, start: Start, said: bytes) -> None:
+        line = await start()
+        reader, writer = await asyncio.open_connection(
+            GATEWAY, line.ports["tcp"], local_addr=(ANYWHERE, 0)
+        )
+        writer.write(said)
+        async with asyncio.timeout(3 * LIMIT):
+            await reader.read()
+        writer.close()
+
+    async def test_one_that_brings_requests_is_kept(self, start: Start) -> None:
+        line = await start()
+        reader, writer = await asyncio.open_connection(
+            GATEWAY, line.ports["tcp"], local_addr=(CARRIER, 0)
+        )
+        silent, other = await asyncio.open_connection(GATEWAY, line.ports["tcp"])
+        for cseq in (1, 2):
+            writer.write(
+                f"OPTIONS sip:{GATEWAY} SIP/2.0\r\n"
+                f"Via: SIP/2.0/TCP {CARRIER};branch=z9hG4bK{cseq}\r\n"
+                f"From: <sip:{CARRIER}>;tag=1\r\nTo: <sip:{GATEWAY}>\r\nCall-ID: kept\r\n"
+                f"CSeq: {cseq} OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n".encode()
+            )
+            async with asyncio.timeout(3 * LIMIT):
+                answer = await reader.readuntil(b"\r\n\r\n")
+                assert answer.startswith(b"SIP/2.0 200 ")
+                await silent.read()
+        writer.close()
+        other.close()
