@@ -15,6 +15,10 @@ Press = Callable[[str, int], None]
 SHORTEST_MS = 70
 """Receivers may take a shorter key for noise (ITU-T Q.24: 40 ms); also where it is not known."""
 
+LONGEST_OPUS_MS = 1365
+"""A duration has 16 bits (RFC 4733 section 2.3.5), and 48 000 ticks a second beside Opus: a
+longer one would begin anew."""
+
 
 class Digits:
     """What is pressed on one leg."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-from config.media import Samples
+from config.media import Codec, Samples
 from sip.audio import Pcm
 from sip.dialog import Dialog, InviteState
-from sip.digits import Digits
+from sip.digits import LONGEST_OPUS_MS, Digits
 from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
@@ -248,6 +248,8 @@ class Leg(Watched):
 
     def press(self, key: str, duration_ms: int) -> None:
         """Send one key by RFC 4733, or by INFO to a peer without it. A held peer gets none."""
+        if self.audio.codec == Codec.OPUS:
+            duration_ms = min(duration_ms, LONGEST_OPUS_MS)
         if self.dialog.press(key, duration_ms):
             self.audio.mix_for(duration_ms / 1000 + KEY_PAUSE)
 

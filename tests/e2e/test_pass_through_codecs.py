@@ -179,6 +179,25 @@ class TestKeys:
         pressed = [event for event in timeline if event["name"] == "dtmf.received"]
         assert [event["digit"] for event in pressed] == ["5"]
 
+    async def test_longer_than_opus_can_tell_end_where_it_can(
+        self, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        """RFC 4733 section 2.3.5: 65 535 ticks."""
+        voices = G711U.voice, ANSWERS.voice
+        async with joined(world, api, peer, G711U.sdp, ANSWERS.sdp, voices=voices) as talk:
+            await talk.agent.hears(untouched=False)
+            talk.caller.press(5, frames=100)
+            await network.until(
+                lambda: sum(ended(each, ANSWERS) for each in talk.agent.heard) >= 3,
+                "the key has crossed",
+            )
+            await talk.agent.hears(untouched=False)
+        keys = [each for each in talk.agent.heard if each.payload_type == ANSWERS.events]
+        assert len({each.timestamp for each in keys}) == 1
+        durations = [struct.unpack("!H", each.payload[2:])[0] for each in keys]
+        assert durations == sorted(durations)
+        assert durations[-1] > 65_000
+
 
 def ended(packet: Packet, kind: Kind) -> bool:
     """Whether it tells the end of a key."""
