@@ -65,8 +65,9 @@ class Line:
         target = Target(
             kind=Reach.EXTERNAL, destination="+4930555", trunk="provider", method="invite"
         )
+        order = TransferOrder("t1", "number", target, Method.INVITE, LIMIT)
         async with asyncio.timeout(LIMIT):
-            attempt = await caller.transfer(TransferOrder("t1", "number", target, Method.INVITE, 5))
+            attempt = await caller.transfer(order)
         caller.release()
         await caller.wait_ended()
         return attempt, seen

@@ -47,7 +47,7 @@ def home(
                 "sources": [f"{FIRST}/32", f"{SECOND}/32"],
                 "proxy": first,
                 "fallback_proxies": [second],
-                "ping": {"interval": 1, "timeout": 0.6},
+                "ping": {"interval": 1, "timeout": 2},
             }
         },
         "targets": {

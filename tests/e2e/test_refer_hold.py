@@ -138,8 +138,8 @@ class TestTheCallerIsNeverInSilence:
 
     async def test_between_refer_and_verdict(self, world: World, peer: StartPeer, api: Api) -> None:
         async with RtpSocket(CARRIER) as rtp:
-            script = listens("listens", rtp).accepts().talks(0.8)
-            script.notifies("SIP/2.0 180 Ringing").talks(0.5)
+            script = listens("listens", rtp).accepts().talks(1)
+            script.notifies("SIP/2.0 180 Ringing").talks(1)
             script.notifies("SIP/2.0 603 Decline", ENDED).is_hung_up_on()
             await verdict(script, world, peer, api, number="610")
             heard = what_came(rtp)

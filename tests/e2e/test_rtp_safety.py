@@ -154,7 +154,7 @@ class TestSilence:
         self, start_gateway: StartGateway, peer: StartPeer, tmp_path: Path
     ) -> None:
         """RFC 3326: the BYE says why."""
-        world = World(tmp_path / "gateway", settings={"sip": {"rtp": {"timeout": 1}}})
+        world = World(tmp_path / "gateway", settings={"sip": {"rtp": {"timeout": 4}}})
         gateway = start_gateway(world)
         script = Caller("crashes").dials(sdp=offer(9)).is_answered()
         script.is_hung_up_on({"Reason": "Q.850;cause=41"})

@@ -269,8 +269,9 @@ class TestMeanwhile:
         caller = Caller("leaves").dials().is_answered()
         pbx = await peer(script, address=PBX, port=world.pbx_port, calls=2)
         where = {"address": CARRIER, "gateway": world.address, "number": NUMBERS["wide"]}
-        async with pbx, await peer(caller.talks(1).hangs_up(), **where):
-            pass
+        async with pbx, await peer(caller.waits().hangs_up(), **where) as sipp:
+            await pbx.said("SIP/2.0 180")
+            sipp.go_on()
         done = await told(api)
         assert (done.attempt["outcome"], len(done.offers)) == ("abandoned", 2)
 
@@ -280,15 +281,17 @@ class TestMeanwhile:
         world = home.world
         script = Agent("rings").is_called()
         script.refuses_offer_of(LONG, 488, "Not Acceptable Here").rings().is_cancelled()
-        answers = Agent("answers").is_called().talks(0.6).answers().talks(0.2).hangs_up()
+        answers = Agent("answers").is_called().waits().answers().talks(0.2).hangs_up()
         caller = Caller("waits").dials().is_answered().is_hung_up_on()
         port: int = home.other  # type: ignore[attr-defined]
         async with (
-            await peer(script, address=PBX, port=world.pbx_port, calls=2),
-            await peer(answers, address=OTHER, port=port),
+            await peer(script, address=PBX, port=world.pbx_port, calls=2) as pbx,
+            await peer(answers, address=OTHER, port=port) as other,
             await peer(caller, address=CARRIER, gateway=world.address, number=BOTH),
         ):
-            pass
+            await pbx.said("SIP/2.0 180")
+            await other.said("INVITE")
+            other.go_on()
         attempts = {each["target"]: each for each in (await api.record())["attempts"]}
         assert attempts["other"]["outcome"] == "connected"
         assert attempts["wide"]["outcome"] == "cancelled"

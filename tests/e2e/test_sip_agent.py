@@ -30,7 +30,7 @@ from sip.leg import Leg
 from sip.order import TransferOrder
 from sip.outcome import Attempt, Method, Outcome, Side
 from sip.pjsip import native
-from sip.softphone.commands import Dial, HangUp, Hold, Policy, Resume
+from sip.softphone.commands import Answer, Dial, HangUp, Hold, Policy, Resume
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone
 from tests.peers import network
@@ -287,11 +287,12 @@ class TestWhatEndedIsFreed:
     async def test_an_agent(self, call: Call, code: int) -> None:
         await call.leg.answer()
         async with await Softphone.start(AGENT, name="agent") as phone:
-            await phone.send(Policy(answer=code, ring=0.2))
+            await phone.send(Policy(answer=None))
             asked = asyncio.create_task(call.leg.transfer(order(phone.uri)))
             await network.until(lambda: len(call.agent.legs) == 2, "the agent is dialled")
             freed = weakref.ref(list(call.agent.legs.values())[1])
             agent = (await phone.expect("incoming")).call
+            await phone.send(Answer(call=agent, code=code))
             if code == 200:
                 await phone.expect("confirmed", agent)
                 await phone.send(HangUp(call=agent))

@@ -289,7 +289,7 @@ class TestSrtp:
             kind=Reach.EXTERNAL, destination="+4930555", trunk="carrier", method="invite"
         )
         talk = asyncio.create_task(
-            caller.transfer(TransferOrder("t1", "agent", order, Method.INVITE, 5))
+            caller.transfer(TransferOrder("t1", "agent", order, Method.INVITE, LIMIT))
         )
         await phone.expect("heard", "a", sound="880 Hz")
         assert {event.srtp for event in seen if isinstance(event, MediaStarted)} == {
@@ -312,7 +312,7 @@ class TestSrtp:
         caller.subscribe(seen.append)
         await caller.answer()
         target = Target(kind=Reach.INTERNAL, destination=agent.uri)
-        order = TransferOrder("t1", "agent", target, Method.INVITE, 5)
+        order = TransferOrder("t1", "agent", target, Method.INVITE, LIMIT)
         talk = asyncio.create_task(caller.transfer(order))
         await phone.expect("heard", "a", sound="880 Hz")
         await agent.expect("heard", "in-1", sound="440 Hz")
@@ -388,7 +388,7 @@ async def transferred(line: Line, phone: Softphone) -> Attempt:
     leg = await line.arrives()
     await leg.answer()
     target = Target(kind=Reach.EXTERNAL, destination="+4930555", trunk="carrier", method="invite")
-    order = TransferOrder("t1", "number", target, Method.INVITE, 5)
+    order = TransferOrder("t1", "number", target, Method.INVITE, LIMIT)
     async with asyncio.timeout(LIMIT):
         attempt = await leg.transfer(order)
     leg.release()

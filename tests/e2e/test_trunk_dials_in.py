@@ -181,10 +181,14 @@ class TestTheOfferComesLate:
     ) -> None:
         """An offer of ours may stand in a reliable response only: 180, and no music by 183."""
         agent = Agent("rings for long").is_called().rings().is_cancelled()
-        script = Trunk("has no offer for music").dials_without_offer().rings().talks(0.3)
+        script = Trunk("has no offer for music").dials_without_offer().rings().waits()
         script.gives_up(steps=4)
-        async with await peer(agent, address=PBX, port=world.pbx_port):
-            await dialled(script, world, peer, "622")
+        where = {"address": CARRIER, "gateway": world.address, "number": "622"}
+        called = await peer(agent, address=PBX, port=world.pbx_port)
+        async with called, await peer(script, **where) as sipp:
+            await called.said("SIP/2.0 180")
+            await sipp.said("SIP/2.0 180")
+            sipp.go_on()
 
     async def test_a_caller_who_waits_for_the_agent_is_offered_then(
         self, world: World, peer: StartPeer, api: Api
@@ -211,10 +215,14 @@ class TestTheInviteComesTwice:
     ) -> None:
         agent = Agent("rings").is_called().rings().is_cancelled()
         script = Trunk("comes on two ways").dials(once=True).rings()
-        script.repeats(branch="z9hG4bK-elsewhere").gets(482).talks(0.3)
+        script.repeats(branch="z9hG4bK-elsewhere").gets(482).waits()
         script.gives_up()
-        async with await peer(agent, address=PBX, port=world.pbx_port):
-            await dialled(script, world, peer, "621")
+        where = {"address": CARRIER, "gateway": world.address, "number": "621"}
+        called = await peer(agent, address=PBX, port=world.pbx_port)
+        async with called, await peer(script, **where) as sipp:
+            await called.said("SIP/2.0 180")
+            await sipp.said("SIP/2.0 482")
+            sipp.go_on()
         assert (await api.record())["disposition"] == "abandoned"
 
 
@@ -228,12 +236,16 @@ class TestWhatIsRequired:
     async def test_reliable_provisionals_wait_for_prack(
         self, world: World, peer: StartPeer, api: Api
     ) -> None:
-        agent = Agent("takes its time").is_called().rings().talks(0.8)
+        agent = Agent("takes its time").is_called().rings().waits()
         agent.answers().talks(0.3).hangs_up()
         script = Trunk("requires 100rel").dials(("Require: 100rel",)).rings_reliably()
         script.is_answered().is_hung_up_on()
-        async with await peer(agent, address=PBX, port=world.pbx_port):
-            await dialled(script, world, peer, "621")
+        where = {"address": CARRIER, "gateway": world.address, "number": "621"}
+        called = await peer(agent, address=PBX, port=world.pbx_port)
+        async with called, await peer(script, **where) as sipp:
+            await called.said("SIP/2.0 180")
+            await sipp.said("SIP/2.0 200", within="PRACK")
+            called.go_on()
         assert (await api.record())["disposition"] == "transferred"
 
 
