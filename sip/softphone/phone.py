@@ -319,7 +319,11 @@ class Phone:
         if report["state"] == "none":
             call.audio.disconnect()
             return
-        call.audio.connect(call.getAudioMedia(-1))
+        try:
+            audio = call.getAudioMedia(-1)
+        except pj.Error:  # it ended in the same poll: `disconnected` is the next report
+            return
+        call.audio.connect(audio)
         if not call.sounding:
             call.sounding = True
             if call.talk.play is not None:

@@ -22,6 +22,10 @@ READY_LIMIT = 40.0
 STOP_LIMIT = 30.0
 """Seconds. Far above what it takes: two cores may be busy with something else."""
 
+KEEP_ALIVE = 1.0
+"""Seconds without a request until a connection is left: the server, which waits for five, must not
+close one that a request has just been written to."""
+
 SWITCHHOOK = str(Path(sys.executable).with_name("switchhook"))
 """The command of the environment that runs the tests."""
 
@@ -152,7 +156,10 @@ class Api:
     @asynccontextmanager
     async def of(cls, world: World) -> AsyncIterator[Api]:
         """That of the gateway of this world, from now on."""
-        async with httpx.AsyncClient(base_url=world.api, timeout=network.PATIENCE) as client:
+        limits = httpx.Limits(keepalive_expiry=KEEP_ALIVE)
+        async with httpx.AsyncClient(
+            base_url=world.api, timeout=network.PATIENCE, limits=limits
+        ) as client:
             api = cls(client)
             await api.begin()
             yield api

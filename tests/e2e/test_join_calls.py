@@ -120,12 +120,12 @@ class TestAnAgentJoinsACallerWithAColleague:
             "caller",
         ]
         (refer,) = named(first, "refer.received")
-        invites = [
-            event
+        invites = {
+            event["text"]: event
             for event in named(first, "sip.message")
             if event["direction"] == "sent" and event["text"].startswith("INVITE")
-        ]
-        assert [event["offset_ms"] < refer["offset_ms"] for event in invites] == [True]
+        }
+        assert [each["offset_ms"] < refer["offset_ms"] for each in invites.values()] == [True]
         assert first["disposition"] == "transferred"
 
         assert (second["end"], second["disposition"]) == ("joined", "transferred")

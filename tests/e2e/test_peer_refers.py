@@ -279,11 +279,11 @@ class TestAnAgentRefersTheCallerOn:
             await once_joined(sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
-        (invite,) = [
+        (invite,) = {
             event["text"]
             for event in record["timeline"]
             if event["name"] == "sip.message" and event["text"].startswith("INVITE sip:colleague@")
-        ]
+        }
         assert "\r\nReplaces: 12@x;to-tag=a1;from-tag=b2\r\n" in invite
         assert "\r\nRequire: replaces\r\n" in invite
         assert "X-Inj" not in invite
@@ -331,13 +331,13 @@ class TestWhatIsNotCarriedOut:
             pass
         record = await api.record()
         assert [e for e in record["timeline"] if e["name"] == "refer.received"] == []
-        (answer,) = [
+        (answer,) = {
             event["text"]
             for event in record["timeline"]
             if event["name"] == "sip.message"
             and "CSeq: 1 INVITE" in event["text"]
             and event["text"].startswith("SIP/2.0 200")
-        ]
+        }
         assert "REFER" not in answer
         assert "replaces" not in answer
 

@@ -75,7 +75,7 @@ class TestTheReferrerUnsubscribes:
         referred, _ = record["attempts"]
         assert referred["outcome"] == "connected"
         said = [event["text"] for event in record["timeline"] if event["name"] == "sip.message"]
-        ours = [text for text in said if text.startswith(("NOTIFY", "SIP/2.0 202"))]
+        ours = {text for text in said if text.startswith(("NOTIFY", "SIP/2.0 202"))}
         assert [text.count("\r\nContact: <sip:switchhook@") for text in ours] == [1] * 4
 
     async def test_also_after_its_bye(

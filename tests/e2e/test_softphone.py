@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from sip.faulty.peer import FaultyPeer
+from sip.faulty.steps import Behaviour, Bye, Reply, Wait
 from sip.softphone import commands
 from sip.softphone.driver import Softphone, SoftphoneError
 from sip.softphone.tones import listen, tone
@@ -83,6 +85,20 @@ class TestCalls:
         bye = await alice.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-Result") == "done"
         await bob.expect("disconnected", "in-1", by="us")
+
+    async def test_a_call_that_ends_with_its_answer(self, alice: Softphone) -> None:
+        """200 and BYE found together: there is no audio any more once the answer is looked at."""
+        leaves = Behaviour(invite=(Wait(0.5), Reply(200, sdp=True), Bye(answered=False)))
+        async with FaultyPeer(BOB, behaviour=leaves) as peer:
+            await alice.send(commands.Dial(call="a", to=peer.uri, tone=440))
+            os.kill(alice.pid, signal.SIGSTOP)
+            try:
+                await network.until(
+                    lambda: any(call.sent("BYE") for call in peer.calls.values()), "BYE is sent"
+                )
+            finally:
+                os.kill(alice.pid, signal.SIGCONT)
+            await alice.expect("disconnected", "a", by="peer")
 
     async def test_a_call_is_answered_by_hand(self, alice: Softphone, bob: Softphone) -> None:
         await bob.send(commands.Policy(answer=None))
