@@ -125,7 +125,7 @@ class TestAnAgentRefersTheCallerOn:
         assert made.keys() == {"agent-1", "agent-2"}
         heard = {}
         for leg, recording in made.items():
-            file = world.folder / "data" / "recordings" / recording["file"]
+            file = world.folder / "kept" / recording["file"]
             samples, rate = soundfile.read(file)
             heard[leg] = analyse(samples[:, 0], rate), analyse(samples[:, 1], rate)
         assert heard["agent-1"][0].seconds_of(COLLEAGUE_TONE) == 0, heard["agent-1"]
