@@ -8,14 +8,17 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sip.softphone import commands
 from sip.softphone.tones import tone, tone_name
 from tests.e2e.bot import ScriptedBot
-from tests.e2e.conftest import StartPhone
-from tests.e2e.process import GatewayProcess
+from tests.e2e.conftest import StartPeer, StartPhone
+from tests.e2e.parties import joined
+from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
+from tests.peers.caller import Caller
 
 ROOT = Path(__file__).parents[2]
 REPORT = "report"
@@ -118,6 +121,41 @@ async def test_calls_pass_under_it(
         await caller.expect("disconnected", "a", by="peer")
     finally:
         await bot.stop()
+        code = gateway.stop()
+    assert reports(tmp_path) == ""
+    assert code == 0, gateway.log_tail()
+
+
+async def test_audio_that_passes_now_and_then_does_under_it(
+    sanitizer: Mapping[str, str], peer: StartPeer, tmp_path: Path
+) -> None:
+    """Begun and ended by recordings, a hold and keys, while the media clock sends."""
+
+    def holds(caller: Caller) -> None:
+        caller.waits().holds("sendonly").waits().holds("sendrecv")
+
+    world = World(tmp_path / "gateway", settings={"recordings": {"folder": "kept"}})
+    world.write()
+    gateway = GatewayProcess(world, sanitizer)
+    gateway.start(START_LIMIT)
+    try:
+        async with httpx.AsyncClient(base_url=world.api) as client:
+            api = Api(client)
+            await api.begin()
+            async with joined(world, api, peer, meanwhile=holds) as talk:
+                await talk.agent.hears(untouched=True)
+                for _ in range(3):
+                    await api.decide(talk.id, "recording", action="start")
+                    await talk.agent.hears(untouched=False)
+                    talk.caller.press(5, frames=8)
+                    await api.decide(talk.id, "recording", action="stop")
+                    await talk.agent.hears(untouched=True)
+                    talk.caller.press(6, frames=8)
+                talk.calling.go_on()
+                await talk.agent.hears(untouched=False, packets=30)
+                talk.calling.go_on()
+                await talk.caller.hears(untouched=True)
+    finally:
         code = gateway.stop()
     assert reports(tmp_path) == ""
     assert code == 0, gateway.log_tail()
