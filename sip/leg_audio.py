@@ -60,8 +60,8 @@ class LegAudio:
         self._hushed = False
         self._ports: list[AudioPort] = []
         self._recorder: Recorder | None = None
-        self._mixed_until = 0.0
-        """On the loop's clock: the bridge is needed so long for what the stream itself sends."""
+        self._keys_end: asyncio.TimerHandle | None = None
+        """The bridge is needed until then for what the stream itself sends; None: it is not."""
 
     def attach(self, slot: int, call: int | None = None) -> None:
         """The audio of a call, or of a port that is no call, stands at this slot from now on."""
@@ -221,9 +221,16 @@ class LegAudio:
     def mix_for(self, seconds: float) -> None:
         """Let the stream itself send for so long, behind what it has been given before: keys."""
         loop = asyncio.get_running_loop()
-        self._mixed_until = max(self._mixed_until, loop.time()) + seconds
+        begin = loop.time()
+        if self._keys_end is not None:
+            begin = max(begin, self._keys_end.when())
+            self._keys_end.cancel()
+        self._keys_end = loop.call_at(begin + seconds, self._keys_sent)
         self._settle()
-        loop.call_at(self._mixed_until, self._settle)
+
+    def _keys_sent(self) -> None:
+        self._keys_end = None
+        self._settle()
 
     def close(self) -> None:
         """The leg is gone: give everything back."""
@@ -268,7 +275,7 @@ class LegAudio:
             or (self._looping and not self._hushed)
             or self._ports
             or self._recorder is not None
-            or asyncio.get_running_loop().time() < self._mixed_until
+            or self._keys_end is not None
         )
 
     def _new_player(self) -> Player:
