@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 
@@ -24,7 +25,7 @@ from sip.context.received import Received, received
 from sip.counters import Counters
 from sip.dialler import Dialler
 from sip.engine import Engine
-from sip.errors import EngineError, UnresolvedHost
+from sip.errors import CallEnded, EngineError, UnresolvedHost
 from sip.events import Direction
 from sip.gate import Gate, network_row
 from sip.leg import Leg
@@ -270,7 +271,7 @@ class SipAgent:
         """An INVITE whose Replaces is not followed."""
         info = leg.info
         log.warning("Replaces refused", trunk=info.trunk, caller=info.caller, reason=str(refused))
-        if not leg.gone:
+        with suppress(CallEnded):
             leg.reject(refused.code, refused.reason)
 
     def _route(self, leg: Leg) -> None:
@@ -278,7 +279,7 @@ class SipAgent:
             self._arrived.put_nowait(leg)  # also when its caller gave up: it leaves a record
             return
         log.warning("no route", trunk=leg.info.trunk, number=leg.info.number, to=leg.info.to_uri)
-        if not leg.gone:
+        with suppress(CallEnded):
             leg.reject(404)
 
     def _saw(self, event: NativeEvent) -> None:

@@ -137,22 +137,28 @@ class Dialog:
 
     def ring(self, code: int = 180) -> None:
         """Send a provisional response, 101 to 199. Raises CallEnded."""
-        native.call_answer(self.pj_id, code, "", [])
-        self._engine.soon()
+        self._respond(code)
 
     def answer(self) -> None:
         """Answer with 200, if that has not happened yet. Raises CallEnded."""
-        call = self.pj_id
+        self._alive()
         if self.to_be_answered:
             self.to_be_answered = False
-            native.call_answer(call, 200, "", [])
-            self._engine.soon()
+            self._respond(200)
 
     def reject(self, code: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()) -> None:
         """Refuse the INVITE with a final status, 300 to 699. Raises CallEnded."""
-        call = self.pj_id
+        self._alive()
         self.released = True
-        native.call_answer(call, code, reason, list(headers))
+        self._respond(code, reason, headers)
+
+    def _respond(
+        self, code: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        try:
+            native.call_answer(self.pj_id, code, reason, list(headers))
+        except OSError as error:  # it has ended, and its events are still on their way
+            raise CallEnded(str(error)) from error
         self._engine.soon()
 
     def release(self, headers: Mapping[str, str] | None, code: int) -> None:
@@ -160,7 +166,8 @@ class Dialog:
         if self._call is None:
             return
         if self.to_be_answered:
-            self.reject(code, headers=(headers or {}).items())
+            with suppress(CallEnded):
+                self.reject(code, headers=(headers or {}).items())
             return
         self.released = True
         if headers and self.direction is Direction.RECEIVED and not self._acknowledged:

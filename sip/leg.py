@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 
 from config.media import Codec, Samples
 from sip.audio import Pcm
@@ -194,18 +195,19 @@ class Leg(Watched):
 
         A caller that is not answered yet hears it as early media (RFC 3960).
         """
-        if not self.gone:
+        with suppress(CallEnded):
+            self._here()
             self.open_early_media()
             self.audio.loop(audio)
 
     def alert(self, audio: Pcm) -> None:
         """Tell the caller that somebody is being rung: by `audio`, looped as by `loop`; or by 180,
         where the caller is neither answered nor hears early media: then its own telephone rings."""
-        if self.gone:
-            return
-        if self.dialog.to_be_answered and self.audio.slot is None:
-            self.dialog.ring(180)
-        self.audio.loop(audio)
+        with suppress(CallEnded):
+            self._here()
+            if self.dialog.to_be_answered and self.audio.slot is None:
+                self.dialog.ring(180)
+            self.audio.loop(audio)
 
     def open_early_media(self) -> None:
         """Let a caller that is not answered hear us, by 183 with SDP. Raises CallEnded.

@@ -43,10 +43,27 @@ static size_t append(char *to, const pj_str_t *text)
     return length(text);
 }
 
+/* What a peer can cause at any rate, and whose loss costs a line of the timeline or a key. Of the rest
+ * a call has a few, and one that is lost would leave its leg standing. */
+static bool may_be_lost(enum sh_event_kind kind)
+{
+    switch (kind) {
+    case SH_MESSAGE_RECEIVED:
+    case SH_MESSAGE_SENT:
+    case SH_CALL_DTMF:
+    case SH_CALL_DTMF_END:
+    case SH_RTP_REFUSED_SOURCE:
+    case SH_PJSIP_SAYS:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void enqueue(struct queued_event *event)
 {
     pthread_mutex_lock(&mutex);
-    if (!event || queued >= MAX_QUEUED) {
+    if (!event || (queued >= MAX_QUEUED && may_be_lost(event->kind))) {
         dropped++;
         free(event);
     } else {

@@ -180,3 +180,24 @@ def test_what_goes_on_in_another_call_leaves_an_ended_one_behind(native: Asked) 
     assert how is not None
     assert (how.code, how.reason, how.by) == (200, "goes on in call 1", Side.GATEWAY)
     assert one.ended() is None
+
+
+class TestACallThatHasJustEnded:
+    """PJSIP refuses what is asked of it, and the event that tells of its end is on its way."""
+
+    @pytest.fixture(autouse=True)
+    def refuses(self, native: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object) -> None:
+            raise OSError("answering: INVITE session already terminated")
+
+        monkeypatch.setattr(native, "call_answer", refuse)
+
+    def test_whoever_answers_it_learns_that(self) -> None:
+        for ask in (Dialog.ring, Dialog.answer, lambda on: on.reject(486)):
+            with pytest.raises(CallEnded, match="already terminated"):
+                ask(dialog())
+
+    def test_to_release_it_is_no_mistake(self) -> None:
+        late = dialog()
+        late.release(None, 603)
+        assert late.released
