@@ -8,14 +8,15 @@ clock, so the way to the bot and the way back are measured apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from bench import echo_bot, rtp_load
 from bench.echo_bot import Arrivals
-from bench.gateway import START_LIMIT, Gateway, Load, beside, running, world
+from bench.gateway import START_LIMIT, Gateway, beside, running, world
 from bench.measurement import Figure
 from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
@@ -84,7 +85,7 @@ class BotMedia:
     async def run(self, folder: Path) -> Sequence[Figure]:
         """Bring the calls up, look at the gateway before and after, and end them."""
         assert SETTLE + self.seconds <= NUMBERS * rtp_load.PTIME - TAIL
-        run = await self._talking(folder, self.calls)
+        run = await talk(folder, self.calls, self.seconds)
         percent = share(run.before, run.after) * 100 / self.calls
         speed = await Speed.now(folder)
         fewer = speed.as_loaded(self.calls)
@@ -94,44 +95,44 @@ class BotMedia:
             Figure("calls that are the load here that those were there", fewer),
             *(
                 replace(figure, name=f"{figure.name}, of those")
-                for figure in on_the_way(await self._talking(folder / "fewer", fewer))
+                for figure in on_the_way(await talk(folder / "fewer", fewer, self.seconds))
             ),
         ]
 
-    async def _talking(self, folder: Path, calls: int) -> Run:
-        """So many calls at once."""
-        made = world(folder, calls + 50)
-        first, _ = network.free_udp_range(CARRIER, 2 * calls)
-        ports = [first + 2 * call for call in range(calls)]
-        with (
-            beside(echo_bot.serve, made.bot_port) as bot,
-            beside(rtp_load.run, CARRIER, ports) as load,
-        ):
-            await bot.says("ready", START_LIMIT)
-            await load.says("ready", START_LIMIT)
-            async with running(made) as gateway:
-                return await self._measure(folder, gateway, ports, bot, load)
 
-    async def _measure(
-        self, folder: Path, gateway: Gateway, ports: list[int], bot: Load, load: Load
-    ) -> Run:
-        idle = gateway.sample()
-        sipp = await signal(folder, gateway.world, ports, self.seconds)
-        try:
-            await load.says("up", self.calls / RATE + UP_LIMIT)
-            await asyncio.sleep(SETTLE)
-            pids = (gateway.pid, bot.pid, load.pid)
-            counters = await read(gateway.api)
-            before, *others = (sample(pid) for pid in pids)
-            await asyncio.sleep(self.seconds)
-            after, *later = (sample(pid) for pid in pids)
-            counted = {
-                name: now - counters[name] for name, now in (await read(gateway.api)).items()
-            }
-        finally:
-            await sipp.stop()
+async def talk(
+    folder: Path,
+    calls: int,
+    seconds: float,
+    meanwhile: Callable[[Gateway], AbstractContextManager[object]] = lambda _: nullcontext(),
+) -> Run:
+    """So many calls at once; `meanwhile` is entered before they begin."""
+    made = world(folder, calls + 50)
+    first, _ = network.free_udp_range(CARRIER, 2 * calls)
+    ports = [first + 2 * call for call in range(calls)]
+    with (
+        beside(echo_bot.serve, made.bot_port) as bot,
+        beside(rtp_load.run, CARRIER, ports) as load,
+    ):
+        await bot.says("ready", START_LIMIT)
+        await load.says("ready", START_LIMIT)
+        async with running(made) as gateway:
+            with meanwhile(gateway):
+                idle = gateway.sample()
+                sipp = await signal(folder, made, ports, seconds)
+                try:
+                    await load.says("up", calls / RATE + UP_LIMIT)
+                    await asyncio.sleep(SETTLE)
+                    counters = await read(gateway.api)
+                    before, *others = (sample(pid) for pid in (gateway.pid, bot.pid, load.pid))
+                    await asyncio.sleep(seconds)
+                    after, *later = (sample(pid) for pid in (gateway.pid, bot.pid, load.pid))
+                    now = await read(gateway.api)
+                finally:
+                    await sipp.stop()
         audio, skipped = load.results()
         bots, loads = zip(others, later, strict=True)
+        counted = {name: now[name] - counters[name] for name in now}
         return Run(audio, bot.results(), idle, before, after, bots, loads, skipped, counted)
 
 

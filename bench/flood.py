@@ -1,7 +1,8 @@
 """A flood of INVITEs from nobody's trunk, while a trunk goes on calling.
 
 The same calls are placed twice, without the flood and during it: what it may do to a good trunk
-is a ratio of the two.
+is a ratio of the two. Then callers talk to a bot through a flood, and each of their frames is
+followed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import ClassVar
 
+from bench.bot_media import follow, talk
 from bench.gateway import START_LIMIT, beside, running, world
 from bench.measurement import Figure
 from bench.sampling import share
@@ -51,6 +53,8 @@ class Flood:
     seconds: int = 15
     rate: int = 20
     """Good calls begun in a second."""
+    talking: int = 50
+    """Good calls at once whose audio is followed."""
 
     @property
     def sizes(self) -> str:
@@ -73,6 +77,13 @@ class Flood:
                 after = gateway.sample()
                 poured = flood.results()
             metrics = await gateway.api.metrics()
+        heard = await talk(
+            folder / "talking",
+            self.talking,
+            self.seconds,
+            lambda gateway: beside(pour, *gateway.world.address, self.invites),
+        )
+        to_bot, back, lost_to_bot, lost_back, frames = follow(heard)
         tormented = sipp.response_times()
         refused = sum(metrics.get(name, 0) for name in REFUSED)
         return [
@@ -84,6 +95,10 @@ class Flood:
             Figure("times the quiet p99", percentile(tormented, 99) / percentile(quiet, 99), "", 2),
             Figure("memory grown during the flood", (after.memory - before.memory) / 1024, "KB"),
             Figure("of one core", share(before, after) * 100, "%"),
+            Figure("frames of callers and bots in a flood", 2 * frames),
+            Figure("of them lost or cut", lost_to_bot + lost_back, "", 0),
+            Figure("caller to bot in a flood, p95", percentile(to_bot, 95) * 1000, "ms", 45),
+            Figure("bot to caller in a flood, p95", percentile(back, 95) * 1000, "ms", 45),
         ]
 
 
