@@ -383,7 +383,16 @@ static pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool,
                                const pjmedia_sdp_session *local,
                                const pjmedia_sdp_session *remote, unsigned index)
 {
-    return pjmedia_transport_media_start(of(transport)->below, pool, local, remote, index);
+    struct leg_rtp *leg = of(transport);
+    pj_status_t status;
+
+    /* UDP below asks for the first packet and then notes that it has started. One that came between
+     * the two would be taken for a late one, and no further one asked for: the leg would be deaf. The
+     * thread that takes packets in leaves the socket alone while this lock is held. */
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    status = pjmedia_transport_media_start(leg->below, pool, local, remote, index);
+    pj_grp_lock_release(leg->base.grp_lock);
+    return status;
 }
 
 static pj_status_t media_stop(pjmedia_transport *transport)

@@ -133,7 +133,10 @@ class Phone:
         config.uaConfig.maxCalls = line.max_calls
         config.uaConfig.userAgent = "Switchhook softphone"
         config.medConfig.clockRate = config.medConfig.sndClockRate = RATE
-        config.medConfig.threadCnt = 1
+        # Audio is taken in by `poll` too: with a thread for it PJSIP may leave a socket unread for
+        # good, if a packet comes while the stream starts.
+        config.medConfig.hasIoqueue = False
+        config.medConfig.threadCnt = 0
         config.medConfig.noVad = True
         config.medConfig.ecTailLen = 0
         self._endpoint.libCreate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.e2e.conftest import StartPeer
 from tests.e2e.parties import (
     PCMA,
     PCMU,
+    UNTOUCHED,
+    Party,
     assert_one_stream,
     joined,
     media,
@@ -22,7 +25,7 @@ from tests.e2e.test_rtp_safety import offer
 from tests.e2e.world import World
 from tests.peers import network
 from tests.peers.caller import Caller
-from tests.peers.rtp import RATE
+from tests.peers.rtp import FRAME, RATE
 from tests.peers.script import SDP
 
 ALAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 8 101").replace("a=rtpmap:0 PCMU/8000\n", "")
@@ -74,6 +77,31 @@ class TestAnotherCodec:
         for leg, party in zip(media(await api.record()), (talk.caller, talk.agent), strict=True):
             assert leg["rx_packets"] > party.packets - 50, "of all three streams"
             assert leg["tx_passed"] >= 20
+
+    async def test_leaves_nobody_deaf_however_much_comes_meanwhile(
+        self, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        """Each change starts the stream anew, in the middle of what the caller sends."""
+        changes = 8
+
+        def change(caller: Caller) -> None:
+            for turn in range(changes):
+                caller.waits().offers("sendrecv", sdp=offer_of(caller, (ALAW, MULAW)[turn % 2]))
+                caller.gets(200).acknowledges_offer()
+
+        async def flood(caller: Party) -> None:
+            while True:
+                caller.send(UNTOUCHED * FRAME, payload_type=0)
+                await asyncio.sleep(0.001)
+
+        async with joined(world, api, peer, meanwhile=change) as talk:
+            await talk.agent.hears(untouched=True)
+            flooding = asyncio.create_task(flood(talk.caller))
+            for turn in range(changes):
+                talk.calling.go_on()
+                await talk.caller.hears(untouched=turn % 2 == 1, payload_type=(8, 0)[turn % 2])
+            flooding.cancel()
+            await talk.agent.hears(untouched=True)
 
 
 def offer_of(caller: Caller, sdp: str) -> str:
