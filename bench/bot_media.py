@@ -8,15 +8,15 @@ clock, so the way to the bot and the way back are measured apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
 from bench import echo_bot, rtp_load
 from bench.echo_bot import Arrivals
-from bench.gateway import START_LIMIT, Gateway, beside, running, world
+from bench.gateway import START_LIMIT, Gateway, Load, beside, running, world
 from bench.measurement import Figure
 from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
@@ -100,13 +100,25 @@ class BotMedia:
         ]
 
 
-async def talk(
+@dataclass(frozen=True)
+class Talking:
+    """Calls that are up."""
+
+    gateway: Gateway
+    bot: Load
+    load: Load
+    idle: Sample
+    """Of the gateway, before them."""
+
+
+@asynccontextmanager
+async def talking(
     folder: Path,
     calls: int,
     seconds: float,
     meanwhile: Callable[[Gateway], AbstractContextManager[object]] = lambda _: nullcontext(),
-) -> Run:
-    """So many calls at once; `meanwhile` is entered before they begin."""
+) -> AsyncIterator[Talking]:
+    """So many calls at once, for `seconds` from here; `meanwhile` is entered before they begin."""
     made = world(folder, calls + 50)
     first, _ = network.free_udp_range(CARRIER, 2 * calls)
     ports = [first + 2 * call for call in range(calls)]
@@ -123,17 +135,29 @@ async def talk(
                 try:
                     await load.says("up", calls / RATE + UP_LIMIT)
                     await asyncio.sleep(SETTLE)
-                    counters = await read(gateway.api)
-                    before, *others = (sample(pid) for pid in (gateway.pid, bot.pid, load.pid))
-                    await asyncio.sleep(seconds)
-                    after, *later = (sample(pid) for pid in (gateway.pid, bot.pid, load.pid))
-                    now = await read(gateway.api)
+                    yield Talking(gateway, bot, load, idle)
                 finally:
                     await sipp.stop()
-        audio, skipped = load.results()
+
+
+async def talk(
+    folder: Path,
+    calls: int,
+    seconds: float,
+    meanwhile: Callable[[Gateway], AbstractContextManager[object]] = lambda _: nullcontext(),
+) -> Run:
+    """Look at the gateway before and after so many seconds of talk, and take what was heard."""
+    async with talking(folder, calls, seconds, meanwhile) as up:
+        pids = (up.gateway.pid, up.bot.pid, up.load.pid)
+        counters = await read(up.gateway.api)
+        before, *others = map(sample, pids)
+        await asyncio.sleep(seconds)
+        after, *later = map(sample, pids)
+        now = await read(up.gateway.api)
+        audio, skipped = up.load.results()
         bots, loads = zip(others, later, strict=True)
         counted = {name: now[name] - counters[name] for name in now}
-        return Run(audio, bot.results(), idle, before, after, bots, loads, skipped, counted)
+        return Run(audio, up.bot.results(), up.idle, before, after, bots, loads, skipped, counted)
 
 
 async def read(api: Api) -> dict[str, float]:

@@ -17,12 +17,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import echo_bot, rtp_load
-from bench.bot_media import RATE, SETTLE, UP_LIMIT, signal
+from bench.bot_media import talking
 from bench.flame_svg import drawn
-from bench.gateway import START_LIMIT, beside, running, world
-from tests.e2e.world import CARRIER
-from tests.peers import network
 
 Stack = tuple[str, ...]
 """Names of functions, the outermost first."""
@@ -49,27 +45,13 @@ Ticks = Mapping[str, int]
 
 
 async def sampled(folder: Path, calls: int, seconds: float) -> Counter[Stack]:
-    """Bring the calls up, and watch the gateway."""
-    made = world(folder, calls + 50)
-    first, _ = network.free_udp_range(CARRIER, 2 * calls)
-    ports = [first + 2 * call for call in range(calls)]
-    with (
-        beside(echo_bot.serve, made.bot_port) as bot,
-        beside(rtp_load.run, CARRIER, ports) as load,
-    ):
-        await bot.says("ready", START_LIMIT)
-        await load.says("ready", START_LIMIT)
-        async with running(made) as gateway:
-            sipp = await signal(folder, gateway.world, ports, 2 * seconds + MARGIN)
-            try:
-                await load.says("up", calls / RATE + UP_LIMIT)
-                await asyncio.sleep(SETTLE)
-                before = used(gateway.pid)
-                others = await by_perf(folder, gateway.pid, seconds)
-                after = used(gateway.pid)
-                loop = await by_py_spy(folder, gateway.pid, seconds)
-            finally:
-                await sipp.stop()
+    """Watch the gateway while so many calls are up."""
+    async with talking(folder, calls, 2 * seconds + MARGIN) as up:
+        pid = up.gateway.pid
+        before = used(pid)
+        others = await by_perf(folder, pid, seconds)
+        after = used(pid)
+        loop = await by_py_spy(folder, pid, seconds)
     return weighed(others | loop, {name: after[name] - before.get(name, 0) for name in after})
 
 
