@@ -33,7 +33,8 @@ def mulaw_frame(number: int) -> bytes:
 
 
 def numbers_of_mulaw(payload: bytes) -> list[int]:
-    """Every number in audio that is there as a whole, in its order; see `_scan`."""
+    """Every number in audio that is there as a whole, in its order, some of them twice; see
+    `_scan`."""
     return _scan(payload.translate(_MULAW_SIGNS))
 
 
@@ -46,9 +47,9 @@ def _scan(signs: bytes) -> list[int]:
     """The numbers of frames that stand before or behind their neighbour, wherever they begin."""
     found: dict[int, int] = {}
     for begin in range(0, len(signs) - SAMPLES + 1, _MIDDLE):
-        bits = int(signs[begin + _MIDDLE : begin + SAMPLES : _BLOCK], 2)
-        if bits & 0xF == _checksum(bits >> 4):
-            found[begin] = bits >> 4
+        number = _number(signs, begin)
+        if number is not None:
+            found[begin] = number
     return [
         number
         for begin, number in found.items()
@@ -103,16 +104,10 @@ class Reader:
 
     def _next(self, both: bytes, begin: int) -> int | None:
         """The number at this place, if it may follow the last one."""
-        blocks = both[begin + _MIDDLE : begin + SAMPLES : _BLOCK]
-        if len(blocks) != SAMPLES // _BLOCK or 0 in blocks:
-            return None
-        bits = int(blocks, 2)
-        number = bits >> 4
-        if bits & 0xF != _checksum(number):
-            return None
-        if self._last is not None and not 0 < (number - self._last) % NUMBERS <= _NEAR:
-            return None
-        return number
+        number = _number(both, begin)
+        if number is None or self._last is None:
+            return number
+        return number if 0 < (number - self._last) % NUMBERS <= _NEAR else None
 
 
 def _places(both: bytes) -> range:
@@ -121,6 +116,15 @@ def _places(both: bytes) -> range:
     return (
         range((min(changes) + 1) % _BLOCK or _BLOCK, SAMPLES + 1, _BLOCK) if changes else range(0)
     )
+
+
+def _number(signs: bytes, begin: int) -> int | None:
+    """What the frame that begins here carries, if one does."""
+    blocks = signs[begin + _MIDDLE : begin + SAMPLES : _BLOCK]
+    if len(blocks) != SAMPLES // _BLOCK or 0 in blocks:  # nothing was received there yet
+        return None
+    bits = int(blocks, 2)
+    return bits >> 4 if bits & 0xF == _checksum(bits >> 4) else None
 
 
 def _checksum(number: int) -> int:

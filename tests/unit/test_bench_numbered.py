@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.numbered import NUMBERS, SAMPLES, Reader, mulaw_frame
+from bench.numbered import NUMBERS, SAMPLES, Reader, mulaw_frame, numbers_of_mulaw
 
 
 def _read(stream: bytes) -> list[int]:
@@ -39,3 +39,10 @@ def test_it_finds_its_place_again_after_samples_were_taken_out(cut: int) -> None
 def test_silence_has_no_numbers() -> None:
     for silence in (0x7F, 0xFF):
         assert _read(bytes([silence]) * SAMPLES * 20) == []
+
+
+def test_a_whole_recording_is_read_around_what_is_missing_in_it() -> None:
+    silence = b"\xff" * 30
+    recording = silence + _stream(7, 4) + silence + _stream(NUMBERS - 2, 4)
+    wanted = [7, 8, 9, 10, NUMBERS - 2, NUMBERS - 1, 0, 1]
+    assert [*dict.fromkeys(numbers_of_mulaw(recording))] == wanted
