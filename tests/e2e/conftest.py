@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from sip.softphone.driver import Softphone
 from tests.e2e.bot import ScriptedBot
-from tests.e2e.process import Api, Footprint, GatewayProcess
+from tests.e2e.process import Api, Footprint, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network
 from tests.peers.script import Script
@@ -45,11 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """The gateway that most tests use one after the other."""
     world = World(tmp_path_factory.mktemp("gateway"))
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 @pytest.fixture

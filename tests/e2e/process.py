@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,6 +143,15 @@ class GatewayProcess:
             timeout=STOP_LIMIT,
             check=False,
         )
+
+
+def served(world: World) -> Iterator[GatewayProcess]:
+    """A fixture's gateway, of a world that is not written yet; it must end well."""
+    world.write()
+    process = GatewayProcess(world)
+    process.start()
+    yield process
+    assert process.stop() == 0, process.log_tail()
 
 
 class Api:

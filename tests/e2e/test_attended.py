@@ -16,7 +16,7 @@ from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import (
     AGENT_TONE,
     CALLER_TONE,
@@ -70,11 +70,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         name: {"kind": "external", "destination": agent, "complete": complete, "trunk": "pbx"}
         for name, complete in (("replaces", "replaces"), ("joins", "join"))
     }
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 async def calls(

@@ -11,7 +11,7 @@ from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, PROMPTS, RINGBACK, World, prompt
 
 FLOW = {
@@ -41,11 +41,7 @@ FLOW = {
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for this file, with its own flow."""
     world = World(tmp_path_factory.mktemp("staying"), flows=(FLOW,), numbers={"680": "staying"})
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 async def test_it_cancels_and_the_same_session_goes_on_until_somebody_answers(

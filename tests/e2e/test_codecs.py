@@ -20,7 +20,7 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import analyse, tone, tone_name
 from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.test_rtp_safety import heard_by, offer, spoken_to
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network, opus
@@ -67,11 +67,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         tmp_path_factory.mktemp("gateway"),
         settings={"trunks": trunks, "bots": {"assistant": {"sample_rate": 16000}}},
     )
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 def speaks(*codecs: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
@@ -151,11 +151,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     world.settings["targets"] = {
         "stranger": {"kind": "internal", "destination": public, "trunk": "public"}
     }
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 HEX = "hex$"

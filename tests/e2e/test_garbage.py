@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.process import GatewayProcess
+from tests.e2e.process import GatewayProcess, served
 from tests.e2e.world import CARRIER, World
 from tests.fuzz.conversation import SDP_TYPE, Dialog
 from tests.fuzz.wire import Wire
@@ -38,11 +38,7 @@ TOLD = 8
 def flooded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway of the test's own, whose log begins empty."""
     world = World(tmp_path_factory.mktemp("flooded"))
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    process.stop()
+    yield from served(world)
 
 
 def metric(process: GatewayProcess, name: str) -> float:

@@ -12,7 +12,7 @@ from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import listen, tone_name
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import (
     AGENT_TONE,
     CALLER_TONE,
@@ -106,11 +106,7 @@ def new_world(folder: Path) -> World:
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for this file, with its own flows."""
     world = new_world(tmp_path_factory.mktemp("hunt"))
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 def heard(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import SILENCE, SOUND, Span, listen, tone_name
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import (
     AGENT_TONE,
     CALLER_TONE,
@@ -82,11 +82,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         flows=tuple(FLOWS.values()),
         numbers={number: flow["flow"] for number, flow in FLOWS.items()},
     )
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 def heard(name: str) -> str:

@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from sip.message import Message
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
@@ -40,11 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     secret.write_text(PASSWORD)
     credentials = {"username": USER, "password": {"file": str(secret)}, "realm": REALM}
     world = World(folder / "world", settings={"trunks": {"pbx": {"credentials": credentials}}})
-    process = GatewayProcess(world)
-    world.write()
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 @pytest_asyncio.fixture

@@ -19,7 +19,7 @@ from tests.e2e.parties import (
     joined,
     media,
 )
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import World
 from tests.peers import network
 
@@ -29,11 +29,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     """A gateway that can record."""
     folder = tmp_path_factory.mktemp("pass-through")
     world = World(folder, settings={"recordings": {"folder": "kept"}})
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 class TestTwoParties:

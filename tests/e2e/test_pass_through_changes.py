@@ -20,7 +20,7 @@ from tests.e2e.parties import (
     media,
     pcmu,
 )
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.test_rtp_safety import offer
 from tests.e2e.world import World
 from tests.peers import network
@@ -41,11 +41,7 @@ COMFORT_NOISE = 13
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway as it comes."""
     world = World(tmp_path_factory.mktemp("changes"))
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 class TestAnotherCodec:

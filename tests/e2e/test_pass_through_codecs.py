@@ -20,7 +20,7 @@ from tests.e2e.parties import (
     media,
     opus_voice,
 )
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import World
 from tests.peers import network
 from tests.peers.script import SDP
@@ -86,11 +86,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     world = World(
         tmp_path_factory.mktemp("codecs"), settings={"trunks": {"carrier": codecs, "pbx": codecs}}
     )
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 class TestTwoOfOneCodec:

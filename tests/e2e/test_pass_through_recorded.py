@@ -16,7 +16,7 @@ import soundfile
 from bench.numbered import NUMBERS, numbers_of_pcm
 from tests.e2e.conftest import StartPeer
 from tests.e2e.parties import PCMU, SWITCH, Talk, assert_one_stream, cost, joined, numbers
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import World
 
 APART = NUMBERS // 2
@@ -33,11 +33,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     """A gateway that can record."""
     folder = tmp_path_factory.mktemp("recorded")
     world = World(folder, settings={"recordings": {"folder": "kept"}})
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 async def orders(talk: Talk, action: str) -> None:

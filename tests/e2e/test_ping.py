@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, World, transfer_node
 from tests.peers import network
 from tests.peers.agent import Agent
@@ -65,11 +65,7 @@ def home(
         flows=(FLOW,),
         numbers={"697": "pinged"},
     )
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import Heard, analyse, tone, tone_name
 from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartGateway, StartPhone
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.test_bot import BOT_TONE, hang_up
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PROMPTS, World, prompt, transfer_node
 
@@ -84,11 +84,7 @@ def world_of(folder: Path, format_: str) -> World:
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway that keeps recordings in `kept`."""
     world = world_of(tmp_path_factory.mktemp("recording"), "wav")
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 async def call(

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from sip.softphone import commands
 from tests.e2e.conftest import StartPeer, StartPhone
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.test_digest import answer, challenges
 from tests.e2e.test_refer import TARGET
 from tests.e2e.world import PBX, REFER_TIMERS, STRANGER, World
@@ -56,11 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
         "routes": [{"number": "610", "flow": "refer"}],
     }
     trunks = {"provider": provider, "branch": branch}
-    process = GatewayProcess(World(folder / "world", settings={"trunks": trunks}))
-    process.world.write()
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(World(folder / "world", settings={"trunks": trunks}))
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, PROMPTS, World, prompt, transfer_node
 from tests.peers import network
 from tests.peers.agent import Agent
@@ -112,11 +112,7 @@ def world_of(folder: Path, **hand_back: Any) -> World:
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway of this file's own."""
     world = world_of(tmp_path_factory.mktemp("resume"))
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 async def handed_back(world: World, caller: Softphone, call: str) -> dict[str, str]:

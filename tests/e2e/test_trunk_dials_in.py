@@ -9,7 +9,7 @@ from typing import Self
 import pytest
 
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
 from tests.peers import network
 from tests.peers.agent import Agent
@@ -58,11 +58,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         flows=tuple(FLOWS.values()),
         numbers={number: str(flow["flow"]) for number, flow in FLOWS.items()},
     )
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 class Trunk(Caller):

@@ -11,7 +11,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from tests.e2e.conftest import StartPhone
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import REFER_TIMERS, World, prompt, transfer_node
 from tests.peers import network
 from tests.peers.sipp import Sipp
@@ -113,8 +113,4 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
         numbers={"670": "referred", "671": "held"},
     )
     world.settings["targets"]["colleague"]["method"] = "invite"
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
