@@ -58,6 +58,12 @@ async def asks(agent: Softphone, number: str, world: World, tmp_path: Path) -> N
     await agent.expect("confirmed", "b")
 
 
+async def consults(agent: Softphone, number: str, world: World, tmp_path: Path) -> None:
+    """The same, and the colleague is there."""
+    await asks(agent, number, world, tmp_path)
+    await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+
+
 async def records(api: Api, *numbers: str) -> list[dict[str, Any]]:
     """Those of the last calls to these numbers, with their timelines."""
     found: dict[str, Any] = {}
@@ -90,8 +96,7 @@ class TestAnAgentJoinsACallerWithAColleague:
         api: Api,
         tmp_path: Path,
     ) -> None:
-        await asks(agent, "672", world, tmp_path)
-        await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+        await consults(agent, "672", world, tmp_path)
         await agent.send(commands.Join(call="in-1", other="b"))
         await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         await colleague.expect("heard", sound=tone_name(CALLER_TONE))
@@ -148,8 +153,7 @@ class TestAnAgentJoinsACallerWithAColleague:
         await agent.send(commands.Resume(call="in-1"))
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await agent.send(commands.Hold(call="in-1"))
-        await asks(agent, "672", world, tmp_path)
-        await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+        await consults(agent, "672", world, tmp_path)
         await agent.send(commands.Join(call="in-1", other="b"))
         await agent.expect("disconnected", "in-1", by="peer")
         await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -178,8 +182,7 @@ class TestAnAgentJoinsACallerWithAColleague:
         tmp_path: Path,
     ) -> None:
         """Telephones do not always wait for the NOTIFY."""
-        await asks(agent, "672", world, tmp_path)
-        await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+        await consults(agent, "672", world, tmp_path)
         await agent.send(commands.Join(call="in-1", other="b"))
         await agent.send(commands.HangUp(call="in-1"))
         await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -351,8 +354,7 @@ class TestWhatIsNotJoined:
         tmp_path: Path,
     ) -> None:
         """`from_trunks`, whichever call is referred to the other."""
-        await asks(agent, "673", world, tmp_path)
-        await agent.expect("heard", "b", sound=tone_name(COLLEAGUE_TONE))
+        await consults(agent, "673", world, tmp_path)
         await agent.send(commands.Join(call=call, other=other))
         await agent.send(commands.HangUp(call="b"))
         await colleague.expect("disconnected", by="peer")
