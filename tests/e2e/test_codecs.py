@@ -6,7 +6,6 @@ caller 127.0.0.4 ──▶ gateway, a trunk that speaks PCMU in packets of 40 ms
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import Iterator
 from itertools import pairwise
@@ -159,9 +158,8 @@ class TestWideBand:
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
                 gateway = await spoken_to(phone)
-                for packet in opus.packets(tone(HIGH, 0.8, 48000)):
-                    phone.send(packet, gateway, 96, samples=opus.FRAME)
-                    await asyncio.sleep(0.02)
+                packets = opus.packets(tone(HIGH, 0.8, opus.CLOCK))
+                await phone.stream(packets, gateway, 96, samples=opus.FRAME, clock=opus.CLOCK)
                 await network.until(lambda: heard_high(conversation) > 0.5, "5.2 kHz")
                 await conversation.send("hangup")
 
@@ -296,9 +294,7 @@ class TestPackets:
                 conversation = await bot.conversation()
                 gateway = await spoken_to(phone)
                 await phone.say(tone(CALLER_TONE, 0.6), gateway)
-                for _ in range(8):
-                    phone.send(b"\x40", gateway, COMFORT_NOISE, samples=800)
-                    await asyncio.sleep(0.1)
+                await phone.stream([b"\x40"] * 8, gateway, COMFORT_NOISE, samples=800)
                 await phone.say(tone(AGENT_TONE, 0.6), gateway)
                 await conversation.hears(CALLER_TONE)
                 await conversation.hears(AGENT_TONE)

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from sip.audio import Pcm
 
+CLOCK = 48000
+"""Hz, of its RTP timestamps and of what is encoded here."""
+
 FRAME = 960
-"""Samples of 48 kHz in 20 ms."""
+"""Samples in 20 ms."""
 
 _VOIP = 2048
 """OPUS_APPLICATION_VOIP."""
@@ -20,7 +23,7 @@ def packets(pcm: Pcm) -> Iterator[bytes]:
     """Encode samples of 48 kHz, 20 ms in each packet."""
     library = ctypes.CDLL("libopus.so.0")
     library.opus_encoder_create.restype = ctypes.c_void_p
-    encoder = ctypes.c_void_p(library.opus_encoder_create(48000, 1, _VOIP, None))
+    encoder = ctypes.c_void_p(library.opus_encoder_create(CLOCK, 1, _VOIP, None))
     packet = ctypes.create_string_buffer(_MAX_PACKET)
     for start in range(0, len(pcm.samples) - 2 * FRAME + 1, 2 * FRAME):
         frame = pcm.samples[start : start + 2 * FRAME]

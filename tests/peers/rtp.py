@@ -6,6 +6,7 @@ import asyncio
 import io
 import socket
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -95,16 +96,29 @@ class RtpSocket:
             self._socket.sendto(packet, to)
 
     async def say(self, pcm: Pcm, to: tuple[str, int], *, frame: int = FRAME) -> None:
-        """Audio of 8 kHz in real time, in packets of `frame` samples.
+        """Audio of 8 kHz in real time, in packets of `frame` samples; see `stream`."""
+        encoded = mulaw(np.frombuffer(pcm.samples, "<i2"))
+        starts = range(0, len(encoded) - frame + 1, frame)
+        await self.stream((encoded[at : at + frame] for at in starts), to, samples=frame)
+
+    async def stream(
+        self,
+        payloads: Iterable[bytes],
+        to: tuple[str, int],
+        payload_type: int = PCMU,
+        *,
+        samples: int = FRAME,
+        clock: int = RATE,
+    ) -> None:
+        """Packets in real time, each of so many samples of an RTP clock of `clock` Hz.
 
         Held up for longer than `BEHIND` it goes on late, rather than in a burst.
         """
-        encoded = mulaw(np.frombuffer(pcm.samples, "<i2"))
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for start in range(0, len(encoded) - frame + 1, frame):
-            self.send(encoded[start : start + frame], to, samples=frame)
-            due = max(due, loop.time() - BEHIND) + frame / RATE
+        for payload in payloads:
+            self.send(payload, to, payload_type, samples)
+            due = max(due, loop.time() - BEHIND) + samples / clock
             await asyncio.sleep(due - loop.time())
 
     def _take(self) -> None:
