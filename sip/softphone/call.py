@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -72,6 +73,19 @@ class PhoneCall(pj.Call):  # type: ignore[misc] # pjsua2 carries no types
     def report(self, event: str, **facts: Any) -> None:
         """Queue a report of this call."""
         self._queue.append(Report(event, self.name, facts))
+
+    def statistics(self) -> Report:
+        """What its audio has come to so far."""
+        hearing = self.audio.hearing
+        facts: dict[str, float | None] = {"received": None, "sent": None}
+        with suppress(pj.Error):  # no audio yet, or no longer
+            info = self.getInfo()  # `media` is a view into it: it must outlive the loop
+            for media in info.media:
+                if media.type == pj.PJMEDIA_TYPE_AUDIO:
+                    rtp = self.getStreamStat(media.index).rtcp
+                    facts = {"received": rtp.rxStat.pkt, "sent": rtp.txStat.pkt}
+        facts["recorded"] = hearing.seconds_so_far() if hearing is not None else None
+        return Report("statistics", self.name, facts)
 
     @_reported
     def onCallState(self, prm: Any) -> None:  # noqa: N802 - pjsua2's name

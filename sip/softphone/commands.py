@@ -133,13 +133,21 @@ class Join(Strict):
     """The call that the peer of `call` shall take over from us."""
 
 
+class Statistics(Strict):
+    """Tell by a `statistics` report how each call that is up fares."""
+
+    do: Literal["statistics"] = "statistics"
+
+
 class Quit(Strict):
     """Hang up everything and end the process."""
 
     do: Literal["quit"] = "quit"
 
 
-Command = Policy | Dial | Answer | HangUp | Tone | Play | Dtmf | Hold | Resume | Join | Quit
+Command = (
+    Policy | Dial | Answer | HangUp | Tone | Play | Dtmf | Hold | Resume | Join | Statistics | Quit
+)
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="do")])
 

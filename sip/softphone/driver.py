@@ -30,6 +30,9 @@ STOP_LIMIT = 10.0
 REPORT_LIMIT = 20.0
 """Seconds that a report may take, unless the caller knows better."""
 
+STATISTICS_LIMIT = 2.0
+"""Seconds that a phone which did not report something may take to tell how its calls fare."""
+
 _STDERR_SHOWN = 2000
 """Characters of a failed phone's stderr that its error quotes."""
 
@@ -126,7 +129,9 @@ class Softphone:
                 self._stdin.write(commands.render(command).encode() + b"\n")
                 await self._stdin.drain()
             if not isinstance(command, commands.Quit):
-                await self.expect("done", do=command.do)
+                done = Report("done", facts={"do": command.do})
+                if await self._next(done, REPORT_LIMIT) is None:
+                    raise self._error(_missing(done, REPORT_LIMIT))
 
     async def expect(
         self, event: str, call: str | None = None, *, within: float = REPORT_LIMIT, **facts: Any
@@ -141,28 +146,48 @@ class Softphone:
 
         Raises:
             SoftphoneError: it did not come in time, or the phone ended or reported an error that
-                nobody expected; the message lists what was seen instead.
+                nobody expected; the message lists what was seen instead, and last the
+                `statistics` of each call that is up.
         """
-        wanted = str(Report(event, call or "", facts))
-        try:
+        wanted = Report(event, call or "", facts)
+        report = await self._next(wanted, within)
+        if report is not None:
+            return report
+        missing = _missing(wanted, within)
+        if not await self._tells_statistics():
+            missing += f", and not how its calls fare within {STATISTICS_LIMIT} s"
+        raise self._error(missing)
+
+    async def _next(self, wanted: Report, within: float) -> Report | None:
+        """The first such report that was not given out yet; None: it did not come in time."""
+        call = wanted.call or None
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within), self._news:
                 while True:
                     for report in self._unclaimed:
-                        if report.matches(event, call, facts):
+                        if report.matches(wanted.event, call, wanted.facts):
                             self._unclaimed.remove(report)
                             return report
-                    self._refuse(event, wanted)
+                    self._refuse(wanted)
                     await self._news.wait()
-        except TimeoutError:
-            raise self._error(f"no {wanted!r} within {within} s") from None
+        return None
 
-    def _refuse(self, event: str, wanted: str) -> None:
+    def _refuse(self, wanted: Report) -> None:
         for report in self._unclaimed:
-            if report.event in ("error", "refused") and report.event != event:
+            if report.event in ("error", "refused") and report.event != wanted.event:
                 self._unclaimed.remove(report)
-                raise self._error(f"{report['message']} (while {wanted!r} was expected)")
+                raise self._error(f"{report['message']} (while {str(wanted)!r} was expected)")
         if self._ended:
-            raise self._error(f"ended while {wanted!r} was expected")
+            raise self._error(f"ended while {str(wanted)!r} was expected")
+
+    async def _tells_statistics(self) -> bool:
+        """Have its history end with them. A phone that hangs is no reason to wait for it, nor one
+        that ends meanwhile to say something else than what was missing."""
+        with contextlib.suppress(TimeoutError, SoftphoneError):
+            async with asyncio.timeout(STATISTICS_LIMIT):
+                await self.send(commands.Statistics())
+                return True
+        return False
 
     def forget(self, event: str, call: str | None = None) -> None:
         """Leave such reports behind: what is expected from here on has not happened yet."""
@@ -205,6 +230,10 @@ class Softphone:
     async def _read_log(self, stderr: asyncio.StreamReader) -> None:
         while chunk := await stderr.read(4096):
             self._stderr += chunk
+
+
+def _missing(wanted: Report, within: float) -> str:
+    return f"no {str(wanted)!r} within {within} s"
 
 
 def _pipes(

@@ -37,6 +37,10 @@ class Hearing:
             header = recording.read(_WAV_HEADER)
         return round(int.from_bytes(header[-4:], "little") / 2 / self._rate, 2)
 
+    def seconds_so_far(self) -> float:
+        """Length of what its writer has let go of, finished or not."""
+        return round((self._path.stat().st_size - _WAV_HEADER) / 2 / self._rate, 2)
+
     def changes(self) -> Iterator[tuple[str, float]]:
         """The sounds that began since the last look, each with its start in seconds."""
         with self._path.open("rb") as recording:

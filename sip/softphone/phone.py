@@ -249,6 +249,8 @@ class Phone:
             case commands.Join():
                 other = self.calls[command.other]
                 self.calls[command.call].xferReplaces(other, _parameters())
+            case commands.Statistics():
+                self._tell_statistics()
             case commands.Quit():
                 raise RuntimeError("quit is the process's own command")
 
@@ -285,6 +287,10 @@ class Phone:
         prm.digits = command.digits
         prm.duration = round(command.duration * 1000)
         call.sendDtmf(prm)
+
+    def _tell_statistics(self) -> None:
+        for call in self.calls.values():
+            self._tell(call.statistics())
 
     def _react(self, report: Report) -> None:
         call = self.calls.get(report.call)

@@ -16,6 +16,7 @@
 | `replaced` | `by`: the call that an INVITE with Replaces has put in this one's place |
 | `notify` | `direction`, `sipfrag` (its status line), `state` (Subscription-State), `headers` |
 | `played`, `recorded` | `file`, and `seconds` of a recording |
+| `statistics` | RTP packets `received` and `sent`, seconds `recorded`; null where there is none |
 | `disconnected` | `code`, `reason`, `by`: `peer` or `us`; `headers` of the BYE or final response |
 | `error` | `message`: a fault of the phone itself |
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -212,6 +213,47 @@ class TestTheProcess:
     async def test_a_missing_report_tells_what_was_seen_instead(self, alice: Softphone) -> None:
         with pytest.raises(SoftphoneError, match=r"no 'dtmf' within 0.05 s(?s:.*)ready uri="):
             await alice.expect("dtmf", within=0.05)
+
+    async def test_a_missing_report_tells_how_each_call_that_is_up_fares(
+        self, alice: Softphone, bob: Softphone, peer: StartPeer, tmp_path: Path
+    ) -> None:
+        """What was sent to it and never read looks like a peer that sends nothing."""
+        port = network.free_port(GATEWAY)
+        mute = Agent("says nothing").is_called().answers().is_hung_up_on()
+        await bob.send(commands.Policy(tone=880))
+        async with await peer(mute, address=GATEWAY, port=port):
+            for call, to in (("a", f"sip:mute@{GATEWAY}:{port}"), ("b", bob.uri), ("c", bob.uri)):
+                record = tmp_path / f"{call}.wav" if call != "c" else None
+                await alice.send(commands.Dial(call=call, to=to, tone=440, record=record))
+                await alice.expect("confirmed", call)
+            await alice.expect("heard", "a", sound="silence")
+            await alice.expect("heard", "b", sound="880 Hz")
+            with pytest.raises(SoftphoneError) as error:
+                await alice.expect("heard", "a", sound="880 Hz", within=0.05)
+            await alice.send(commands.HangUp(call="a"))
+        told = [line.strip() for line in str(error.value).splitlines()]
+        assert told[0] == "softphone alice: no \"heard a sound='880 Hz'\" within 0.05 s"
+        packets, seconds = "[1-9][0-9]*", r"[0-9]+\.[0-9]+"
+        for line in (
+            f"statistics a received=0 sent={packets} recorded={seconds}",
+            f"statistics b received={packets} sent={packets} recorded={seconds}",
+            "statistics c received=[0-9]+ sent=[0-9]+ recorded=None",
+        ):
+            assert any(re.fullmatch(line, each) for each in told), error.value
+
+    async def test_a_phone_that_hangs_is_not_waited_for_to_say_what_is_missing(
+        self, alice: Softphone, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sip.softphone.driver.REPORT_LIMIT", 0.05)
+        monkeypatch.setattr("sip.softphone.driver.STATISTICS_LIMIT", 0.05)
+        os.kill(alice.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(SoftphoneError, match=r"no 'dtmf' within [0-9.]+ s, and not"):
+                await alice.expect("dtmf", within=0.05)
+            with pytest.raises(SoftphoneError, match=r"no .done do='policy'. within [0-9.]+ s\n"):
+                await alice.send(commands.Policy())
+        finally:
+            os.kill(alice.pid, signal.SIGCONT)
 
     async def test_a_taken_address_ends_it_with_the_reason(self, alice: Softphone) -> None:
         port = int(alice.uri.rpartition(":")[2])
