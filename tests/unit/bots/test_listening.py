@@ -15,8 +15,7 @@ from ivr.events import DeadAir, SpeechStarted, SpeechStopped
 from sip.events import HoldChanged
 from sip.frame_pump import Speech
 from tests.unit.bots.bot import BotTwin, Connection
-from tests.unit.bots.test_conversation import FRAME, Call, talking
-from tests.unit.bots.test_staying import StayingCall
+from tests.unit.bots.call import FRAME, Call, StayingCall, talking
 
 
 async def begin(bot: BotTwin, speech: SpeechActivity | None) -> tuple[Call, Connection]:

@@ -7,37 +7,16 @@ import asyncio
 import pytest
 
 from ivr.events import BotConnected
-from ivr.ports import BotDone, BotHangup, BotStart, BotTransfer, Dismissal
+from ivr.ports import BotDone, BotHangup, BotTransfer, Dismissal
 from ivr.reaching import Progress
 from sip.events import DtmfReceived
 from sip.outcome import Handover, HandoverErrorReason, HandoverStatus, Outcome
 from tests.unit.bots.bot import BotTwin, Connection
-from tests.unit.bots.test_conversation import FRAME, LEG_ENDED, Call, talking
+from tests.unit.bots.call import FRAME, LEG_ENDED, StayingCall, talking
 
 BUSY = Handover(
     HandoverStatus.ERROR, Outcome.BUSY, HandoverErrorReason.ERROR, "Busy Here", 486, "billing"
 )
-
-
-class StayingCall(Call):
-    """Its bot stays; the flow counts how often the transfer is taken back."""
-
-    taken_back = 0
-    too_late: str | None = None
-
-    def begin(self, node: str = "talk") -> None:
-        start = BotStart("assistant", "main", node, None, self.variables, self._take_back)
-        self._task = asyncio.create_task(self._port.converse(start, self._accepts))
-
-    def tell(self, news: Progress | Handover) -> None:
-        self._port.tell(news)
-
-    def dismiss(self, why: Dismissal) -> None:
-        self._port.dismiss(why)
-
-    def _take_back(self) -> str | None:
-        self.taken_back += 1
-        return self.too_late
 
 
 @pytest.fixture
