@@ -20,14 +20,10 @@ from tests.e2e.world import (
     PROMPTS,
     RINGBACK,
     World,
+    sound_of,
 )
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
-
-
-def prompt(name: str) -> str:
-    """What a softphone reports when it hears this prompt."""
-    return tone_name(PROMPTS[name])
 
 
 class TestAnAgentAnswers:
@@ -51,7 +47,7 @@ class TestAnAgentAnswers:
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await pbx.expect("heard", sound=tone_name(CALLER_TONE))
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=prompt("goodbye"))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         bye = await caller.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-End") == "goodbye"
 
@@ -182,7 +178,7 @@ class TestAnAgentFails:
         await caller.send(
             commands.Dial(call="a", to=world.number("500"), tone=CALLER_TONE, record=recording)
         )
-        for sound in (prompt("accepted"), prompt("code-486")):
+        for sound in (sound_of("accepted"), sound_of("code-486")):
             await caller.expect("heard", "a", sound=sound)
         caller.forget("heard")
         await caller.expect("heard", "a", sound=SOUND)  # music

@@ -22,15 +22,15 @@ from tests.e2e.world import (
     CALLER_TONE,
     CARRIER,
     PBX,
-    PROMPTS,
     World,
     prompt,
+    sound_of,
     transfer_node,
 )
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 
-WHISPER = tone_name(PROMPTS["operator"])
+WHISPER = sound_of("operator")
 
 
 def flow(name: str, **node: Any) -> dict[str, Any]:
@@ -156,11 +156,11 @@ class TestTheCallerIsBroughtBack:
     ) -> None:
         await pbx.send(commands.Policy(record=tmp_path / "p.wav"))
         await calls(caller, world, "674", tmp_path)
-        await pbx.expect("heard", sound=tone_name(PROMPTS["welcome"]))
+        await pbx.expect("heard", sound=sound_of("welcome"))
         call = await api.only_call()
         assert (await api.decide(call["id"], "cancel_transfer")).status_code == 202
         await pbx.expect("disconnected", by="peer")
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["default"]))
+        await caller.expect("heard", "a", sound=sound_of("default"))
         await caller.expect("disconnected", "a", by="peer")
         (attempt,) = (await api.record())["attempts"]
         assert attempt["outcome"] == "cancelled"
@@ -188,7 +188,7 @@ class TestTheCallerIsBroughtBack:
         await calls(caller, world, "672", tmp_path)
         await pbx.expect("heard", sound=WHISPER)
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["declined"]))
+        await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
         (attempt,) = (await api.record())["attempts"]
         assert (attempt["outcome"], attempt["bye_by"]) == ("declined", "target")
@@ -199,7 +199,7 @@ class TestTheCallerIsBroughtBack:
         script = Agent("is busy").is_called().refuses(486, "Busy Here")
         async with await peer(script, address=PBX, port=world.pbx_port):
             await calls(caller, world, "672", tmp_path)
-            await caller.expect("heard", "a", sound=tone_name(PROMPTS["code-486"]))
+            await caller.expect("heard", "a", sound=sound_of("code-486"))
         await caller.expect("disconnected", "a", by="peer")
         (attempt,) = (await api.record())["attempts"]
         assert (attempt["method"], attempt["outcome"]) == ("attended", "busy")

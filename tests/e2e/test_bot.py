@@ -9,7 +9,7 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone, tone_name
 from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.process import Api
-from tests.e2e.world import AGENT_TONE, BACKLOG, CALLER_TONE, CARRIER, PROMPTS, World
+from tests.e2e.world import AGENT_TONE, BACKLOG, CALLER_TONE, CARRIER, World, sound_of
 
 BOT_TONE = 1760
 
@@ -167,7 +167,7 @@ class TestCommands:
     ) -> None:
         talk = await call(world, caller, bot, tmp_path / "a.wav")
         await talk.close()
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["goodbye"]))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
         assert (await api.record())["path"] == ["talk", "goodbye"]
 
@@ -182,7 +182,7 @@ class TestTransferAndReturn:
         talk = await call(world, caller, bot, tmp_path / "a.wav")
         await talk.send("transfer", target="sales")
         assert (await talk.expect("stop"))["reason"] == "transfer"
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["code-486"]))
+        await caller.expect("heard", "a", sound=sound_of("code-486"))
         again = await bot.conversation()
         handover = again.start["handover"]
         assert (handover["status"], handover["outcome"]) == ("error", "busy")
@@ -229,7 +229,7 @@ class TestABotFails:
         await caller.send(
             commands.Dial(call="a", to=world.number("100"), record=tmp_path / "a.wav")
         )
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["bot-failed"]))
+        await caller.expect("heard", "a", sound=sound_of("bot-failed"))
         await caller.expect("disconnected", "a", by="peer")
         assert (await api.record())["path"] == ["talk", "bot_failed"]
 

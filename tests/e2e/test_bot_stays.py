@@ -12,7 +12,7 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.world import AGENT_TONE, CALLER_TONE, PROMPTS, RINGBACK, World, prompt
+from tests.e2e.world import AGENT_TONE, CALLER_TONE, RINGBACK, World, prompt, sound_of
 
 FLOW = {
     "flow": "staying",
@@ -68,7 +68,7 @@ async def test_it_cancels_and_the_same_session_goes_on_until_somebody_answers(
     assert handover["sip_code"] is None  # the verdict does not wait for the 487
     assert handover["message"] == "cancelled by the bot"
     assert len(session.audio) == heard
-    await caller.expect("heard", "a", sound=tone_name(PROMPTS["operator"]))
+    await caller.expect("heard", "a", sound=sound_of("operator"))
 
     session.audio.clear()
     await session.hears(CALLER_TONE)

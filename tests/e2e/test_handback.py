@@ -6,11 +6,10 @@ from pathlib import Path
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
-from tests.e2e.world import CARRIER, HANDBACK_HEADERS, PROMPTS, World
+from tests.e2e.world import CARRIER, HANDBACK_HEADERS, World, sound_of
 from tests.peers.caller import Caller
 
 
@@ -35,7 +34,7 @@ class TestHandBack:
         await caller.send(
             commands.Dial(call="a", to=world.number("400"), record=tmp_path / "a.wav")
         )
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["welcome"]))
+        await caller.expect("heard", "a", sound=sound_of("welcome"))
         bye = await caller.expect("disconnected", "a", by="peer")
         assert HANDBACK_HEADERS.items() <= dict(bye.headers).items()
 

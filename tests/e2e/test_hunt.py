@@ -21,6 +21,7 @@ from tests.e2e.world import (
     RINGBACK,
     World,
     prompt,
+    sound_of,
     transfer_node,
 )
 from tests.peers import network
@@ -109,11 +110,6 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     yield from served(world)
 
 
-def heard(name: str) -> str:
-    """What a softphone reports when it hears this prompt."""
-    return tone_name(PROMPTS[name])
-
-
 async def dial(caller: Softphone, world: World, number: str, folder: Path, **more: Any) -> Path:
     """The caller calls, speaks its tone and is recorded."""
     recording = folder / f"caller-{number}.wav"
@@ -139,7 +135,7 @@ class TestOneAfterTheOther:
         await pbx.expect("disconnected", code=487, by="peer")
         await pbx.expect("heard", sound=tone_name(CALLER_TONE))
         await pbx.send(commands.HangUp(call="in-3"))
-        await caller.expect("heard", "a", sound=heard("goodbye"))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
         await caller.expect("recorded", "a")
         record = await api.record()
@@ -249,7 +245,7 @@ class TestWhoCanBeReached:
         self, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
     ) -> None:
         recording = await dial(caller, world, "644", tmp_path)
-        await caller.expect("heard", "a", sound=heard("no-verdict"))
+        await caller.expect("heard", "a", sound=sound_of("no-verdict"))
         await caller.expect("disconnected", "a", by="peer")
         await caller.expect("recorded", "a")
         record = await api.record()
@@ -267,7 +263,7 @@ class TestWhoCanBeReached:
         assert said.status_code == 200, said.text
         try:
             await dial(caller, world, "645", tmp_path)
-            await caller.expect("heard", "a", sound=heard("default"))
+            await caller.expect("heard", "a", sound=sound_of("default"))
             await caller.expect("disconnected", "a", by="peer")
         finally:
             await api.request("DELETE", place, headers={"Content-Type": "application/json"})
@@ -285,7 +281,7 @@ class TestTakingItBack:
         await caller.expect("heard", "a", sound=RINGBACK)
         await caller.send(commands.Dtmf(call="a", digits="*"))
         await pbx.expect("disconnected", code=487, by="peer")
-        await caller.expect("heard", "a", sound=heard("operator"))
+        await caller.expect("heard", "a", sound=sound_of("operator"))
         await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         [attempt] = record["attempts"]

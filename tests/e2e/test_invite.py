@@ -20,6 +20,7 @@ from tests.e2e.world import (
     RINGBACK,
     World,
     prompt,
+    sound_of,
     transfer_node,
 )
 
@@ -85,11 +86,6 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     yield from served(world)
 
 
-def heard(name: str) -> str:
-    """What a softphone reports when it hears this prompt."""
-    return tone_name(PROMPTS[name])
-
-
 def steps(attempt: dict[str, Any]) -> list[str]:
     """What happened in an attempt, in order."""
     return [step["what"] for step in attempt["steps"]]
@@ -125,9 +121,9 @@ class TestTheAgentIsAskedToAccept:
     ) -> None:
         await sales(pbx, tmp_path)
         await dial(caller, world, "620", tmp_path)
-        await pbx.expect("heard", "in-1", sound=heard(ACCEPT))
+        await pbx.expect("heard", "in-1", sound=sound_of(ACCEPT))
         await pbx.send(commands.Dtmf(call="in-1", digits="5"))
-        await pbx.expect("heard", "in-1", sound=heard(WHISPER))
+        await pbx.expect("heard", "in-1", sound=sound_of(WHISPER))
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
         await pbx.send(commands.HangUp(call="in-1"))
@@ -189,11 +185,11 @@ class TestTheAgentIsAskedToAccept:
     ) -> None:
         await sales(pbx, tmp_path)
         await dial(caller, world, "620" if key else "630", tmp_path)
-        await pbx.expect("heard", "in-1", sound=heard(ACCEPT))
+        await pbx.expect("heard", "in-1", sound=sound_of(ACCEPT))
         if key:
             await pbx.send(commands.Dtmf(call="in-1", digits=key))
         await pbx.expect("disconnected", "in-1", by="peer")
-        await caller.expect("heard", "a", sound=heard("declined"))
+        await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await attempt_of(api)
         assert (attempt["outcome"], attempt["timer"]) == ("declined", timer)
@@ -207,14 +203,14 @@ class TestTheAgentIsAskedToAccept:
     ) -> None:
         await sales(pbx, tmp_path)
         await dial(caller, world, "620", tmp_path)
-        await pbx.expect("heard", "in-1", sound=heard(ACCEPT))
+        await pbx.expect("heard", "in-1", sound=sound_of(ACCEPT))
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=heard("declined"))
+        await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await attempt_of(api)
         assert (attempt["outcome"], attempt["bye_by"]) == ("declined", "target")
 
-    @pytest.mark.parametrize(("number", "words"), [("620", heard(ACCEPT)), ("628", SOUND)])
+    @pytest.mark.parametrize(("number", "words"), [("620", sound_of(ACCEPT)), ("628", SOUND)])
     async def test_a_caller_who_hangs_up_meanwhile_releases_it(
         self,
         number: str,
@@ -240,7 +236,7 @@ class TestTheAgentIsAskedToAccept:
     ) -> None:
         await sales(pbx, tmp_path)
         await dial(caller, world, "626", tmp_path)
-        await pbx.expect("heard", "in-1", sound=heard(WHISPER))
+        await pbx.expect("heard", "in-1", sound=sound_of(WHISPER))
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await caller.send(commands.HangUp(call="a"))
         await caller.expect("recorded", "a")
@@ -259,7 +255,7 @@ class TestTheTalkIsLimited:
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         bye = await pbx.expect("disconnected", "in-1", by="peer")
         assert bye is not None
-        await caller.expect("heard", "a", sound=heard("goodbye"))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await attempt_of(api)
         assert (attempt["outcome"], attempt["timer"]) == ("connected", "max_talk")
@@ -277,7 +273,7 @@ class TestTheCallerWaits:
         await dial(caller, world, "622", tmp_path)
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await pbx.send(commands.Answer(call="in-1", code=486))
-        await caller.expect("heard", "a", sound=heard("code-486"))
+        await caller.expect("heard", "a", sound=sound_of("code-486"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await attempt_of(api)
         assert (attempt["outcome"], attempt["talk_ms"]) == ("busy", 0)
@@ -322,7 +318,7 @@ class TestTheCallerStillWaits:
             call = await api.only_call()
             assert (await api.decide(call["id"], "cancel_transfer")).status_code == 202
         await pbx.expect("disconnected", "in-1", by="peer")
-        await caller.expect("heard", "a", sound=heard("declined"))
+        await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await attempt_of(api)
         reasons = {"caller": "cancelled by the caller", "operator": "cancelled"}
@@ -336,7 +332,7 @@ class TestTheCallerStillWaits:
         await sales(pbx, tmp_path, answer=None)
         await dial(caller, world, "629", tmp_path)
         await pbx.expect("incoming", "in-1")
-        for sound in (heard(ACCEPT), RINGBACK, heard(ACCEPT), RINGBACK):
+        for sound in (sound_of(ACCEPT), RINGBACK, sound_of(ACCEPT), RINGBACK):
             await caller.expect("heard", "a", sound=sound)
         await pbx.send(commands.Answer(call="in-1"))
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
@@ -344,7 +340,7 @@ class TestTheCallerStillWaits:
         await caller.expect("disconnected", "a", by="peer")
         await caller.expect("recorded", "a")
         ear = listen(tmp_path / "caller.wav")
-        said = [span for span in ear.spans if span.sound == heard(ACCEPT)]
+        said = [span for span in ear.spans if span.sound == sound_of(ACCEPT)]
         again = [now for before, now in pairwise(said) if now.start - before.end > 1]
         assert len(again) == 1, ear
 
@@ -365,7 +361,7 @@ class TestTheAgentAnswersForTheCaller:
         await caller.expect("confirmed", "a")
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=heard("goodbye"))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         assert record["disposition"] == "transferred"
@@ -423,7 +419,7 @@ class TestTheAgentAnswersForTheCaller:
         """The prompt is early media; then the trunk gets the agent's own code and may go on."""
         await sales(pbx, tmp_path, answer=486)
         await dial(caller, world, "623", tmp_path)
-        await caller.expect("heard", "a", sound=heard("code-486"))
+        await caller.expect("heard", "a", sound=sound_of("code-486"))
         await caller.expect("disconnected", "a", code=486, by="peer")
         record = await api.record()
         assert record["answered_at"] is None
@@ -466,7 +462,7 @@ class TestHoldByEitherSide:
         await pbx.send(commands.Resume(call="in-1"))
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=heard("goodbye"))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await attempt_of(api)
         assert [s for s in steps(attempt) if s in ("hold", "resume")] == ["hold", "resume"]
@@ -495,5 +491,5 @@ class TestHoldByEitherSide:
         await pbx.send(commands.Hold(call="in-1"))
         await caller.expect("heard", "a", sound="sound")
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=heard("goodbye"))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")

@@ -10,7 +10,7 @@ from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.test_bot import call, hang_up
-from tests.e2e.world import AGENT_TONE, CALLER_TONE, PROMPTS, World
+from tests.e2e.world import AGENT_TONE, CALLER_TONE, World, sound_of
 
 
 class TestDecisions:
@@ -76,7 +76,7 @@ class TestDecisions:
         live = await api.only_call()
         answer = await api.decide(live["id"], "play", prompt={"file": "operator.wav"})
         assert answer.status_code == 202, answer.text
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["operator"]))
+        await caller.expect("heard", "a", sound=sound_of("operator"))
         talk.audio.clear()
         await talk.hears(CALLER_TONE)
         await hang_up(caller)
@@ -98,7 +98,7 @@ class TestDecisions:
         live = await api.only_call()
         answer = await api.decide(live["id"], "goto", node="goodbye")
         assert answer.status_code == 202, answer.text
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["goodbye"]))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
 
     async def test_continue_at_says_where_the_call_goes_after_the_agent(
@@ -122,7 +122,7 @@ class TestDecisions:
         assert answer.status_code == 202, answer.text
         assert not pbx.seen("disconnected")
         await pbx.send(commands.HangUp(call="in-1"))
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["goodbye"]))
+        await caller.expect("heard", "a", sound=sound_of("goodbye"))
         bye = await caller.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-End") == "goodbye"
         record = await api.record()

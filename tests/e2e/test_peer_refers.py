@@ -27,8 +27,8 @@ from tests.e2e.world import (
     CALLER_TONE,
     CARRIER,
     PBX,
-    PROMPTS,
     World,
+    sound_of,
 )
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
@@ -214,7 +214,7 @@ class TestAnAgentRefersTheCallerOn:
             await once_joined(sipp, api)
             await api.seen("BYE")
             await colleague.send(commands.Answer(call="in-1", code=486))
-            await caller.expect("heard", "a", sound=tone_name(PROMPTS["code-486"]))
+            await caller.expect("heard", "a", sound=sound_of("code-486"))
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         assert record["end"] == "fallback"

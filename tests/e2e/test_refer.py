@@ -13,7 +13,7 @@ import pytest
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import listen, tone_name
+from sip.softphone.tones import listen
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import (
@@ -24,6 +24,7 @@ from tests.e2e.world import (
     PROMPTS,
     REFERRED_TO,
     World,
+    sound_of,
 )
 from tests.peers.caller import Caller
 
@@ -176,7 +177,7 @@ class TestWhatTheCallerHears:
         await caller.send(
             commands.Dial(call="a", to=world.number("300"), refer=603, record=recording)
         )
-        await caller.expect("heard", "a", sound=tone_name(PROMPTS["declined"]))
+        await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
         await caller.expect("recorded", "a")
         heard = listen(recording)

@@ -13,11 +13,11 @@ import soundfile
 
 from sip.faulty.peer import FaultyPeer
 from sip.faulty.steps import Behaviour, Notify, Offer, Reply
-from sip.softphone.tones import SILENCE, Heard, analyse, tone_name
+from sip.softphone.tones import SILENCE, Heard, analyse
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.test_refer import TARGET, referred, verdict
-from tests.e2e.world import CARRIER, PROMPTS, World
+from tests.e2e.world import CARRIER, PROMPTS, World, sound_of
 from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
@@ -143,7 +143,7 @@ class TestTheCallerIsNeverInSilence:
             script.notifies("SIP/2.0 603 Decline", ENDED).is_hung_up_on()
             await verdict(script, world, peer, api, number="610")
             heard = what_came(rtp)
-        first, last = tone_name(PROMPTS["accepted"]), tone_name(PROMPTS["declined"])
+        first, last = sound_of("accepted"), sound_of("declined")
         sounds = [span.sound for span in heard.spans]
         spans = heard.spans[sounds.index(first) : sounds.index(last) + 1]
         assert sum(span.seconds for span in spans if span.sound == "sound") > 1.0, heard

@@ -13,11 +13,10 @@ import pytest
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.world import CARRIER, PBX, PROMPTS, World, prompt, transfer_node
+from tests.e2e.world import CARRIER, PBX, World, prompt, sound_of, transfer_node
 from tests.peers import network
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
@@ -174,7 +173,7 @@ class TestTheFlowGoesOn:
         brought = {TOKEN: token, "X-Account": "4711", "X-Var-Mood": "fine"}
         wav = tmp_path / "b.wav"
         await ivr.send(commands.Dial(call="b", to=world.number("any"), headers=brought, record=wav))
-        await ivr.expect("heard", "b", sound=tone_name(PROMPTS["accepted"]))
+        await ivr.expect("heard", "b", sound=sound_of("accepted"))
         again = await bot.conversation()
         assert again.start["flow"] == {"name": "leaves", "node": "talk"}
         assert again.start["variables"] == {"name": "Ada", "account": "4711", "mood": "fine"}

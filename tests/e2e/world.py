@@ -15,7 +15,7 @@ from typing import Any
 import soundfile
 import yaml
 
-from sip.softphone.tones import tone
+from sip.softphone.tones import tone, tone_name
 from tests.peers import network
 
 GATEWAY = "127.0.0.1"
@@ -232,6 +232,11 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict) and isinstance(below.get(key), dict)
     }
     return {**below, **above, **both}
+
+
+def sound_of(name: str) -> str:
+    """What a softphone reports when it hears the prompt of this name."""
+    return tone_name(PROMPTS[name])
 
 
 def prompt(name: str) -> dict[str, str]:
