@@ -12,38 +12,21 @@ from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import listen, tone_name
 from tests.e2e.conftest import StartPeer
+from tests.e2e.handing_over import dial, flow
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.world import (
-    AGENT_TONE,
-    CALLER_TONE,
-    PBX,
-    PROMPTS,
-    RINGBACK,
-    World,
-    prompt,
-    sound_of,
-    transfer_node,
-)
+from tests.e2e.world import AGENT_TONE, CALLER_TONE, PBX, PROMPTS, RINGBACK, World, prompt, sound_of
 from tests.peers import network
 from tests.peers.agent import Agent
 
-GOODBYE = {"type": "hangup", "prompt": prompt("goodbye")}
 DESK_PORT = network.free_port(PBX)
 """Where a second telephone stands, apart from the PBX."""
 
 ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
 
-
-def _flow(name: str, target: str, **node: Any) -> dict[str, Any]:
-    """A flow that hands every caller over, and says goodbye afterwards."""
-    nodes = {"hand": transfer_node(target=target, next="bye", **node), "bye": GOODBYE}
-    return {"flow": name, "start": "hand", "nodes": nodes}
-
-
 FLOWS = {
-    "640": _flow("in_turn", "team"),
-    "641": _flow("at_once", "desks"),
-    "642": _flow(
+    "640": flow("in_turn", "team"),
+    "641": flow("at_once", "desks"),
+    "642": flow(
         "again",
         "sales",
         fallback={
@@ -51,8 +34,8 @@ FLOWS = {
             "default": {"prompt": prompt("default"), "end": True},
         },
     ),
-    "643": _flow("ladder", "number"),
-    "644": _flow(
+    "643": flow("ladder", "number"),
+    "644": flow(
         "closed",
         "night_desk",
         accepted_message=prompt("accepted"),
@@ -61,7 +44,7 @@ FLOWS = {
             "default": {"prompt": prompt("default"), "end": True},
         },
     ),
-    "645": _flow(
+    "645": flow(
         "impatient",
         "sales",
         cancel_digit="*",
@@ -75,16 +58,13 @@ FLOWS = {
 
 def new_world(folder: Path) -> World:
     """The usual world, with groups, office hours and a number that `auto` reaches."""
-    world = World(
+    world = World.answering(
         folder,
-        flows=tuple(FLOWS.values()),
-        numbers={number: flow["flow"] for number, flow in FLOWS.items()},
-        settings={
-            "hours": {"never": {"zone": "Europe/Berlin", "week": {"mon-sun": []}}},
-            "groups": {
-                "team": {"members": ["sales", {"target": "support", "timeout": 1}, "third"]},
-                "desks": {"strategy": "parallel", "members": ["desk", "support"]},
-            },
+        FLOWS,
+        hours={"never": {"zone": "Europe/Berlin", "week": {"mon-sun": []}}},
+        groups={
+            "team": {"members": ["sales", {"target": "support", "timeout": 1}, "third"]},
+            "desks": {"strategy": "parallel", "members": ["desk", "support"]},
         },
     )
     pbx = f"@{PBX}:{world.pbx_port}"
@@ -108,14 +88,6 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     """One gateway for this file, with its own flows."""
     world = new_world(tmp_path_factory.mktemp("hunt"))
     yield from served(world)
-
-
-async def dial(caller: Softphone, world: World, number: str, folder: Path, **more: Any) -> Path:
-    """The caller calls, speaks its tone and is recorded."""
-    recording = folder / f"caller-{number}.wav"
-    talk = {"tone": CALLER_TONE, "record": recording, **more}
-    await caller.send(commands.Dial(call="a", to=world.number(number), **talk))
-    return recording
 
 
 def verdicts(record: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -10,14 +10,13 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from tests.e2e.conftest import StartPeer
+from tests.e2e.handing_over import attempt_of, flow, steps
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.world import CARRIER, PBX, World, prompt, transfer_node
+from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 from tests.peers.script import SDP
-
-GOODBYE = {"type": "hangup", "prompt": prompt("goodbye")}
 
 RING = 1.0
 """Seconds that an agent may ring where a test waits for that."""
@@ -25,26 +24,16 @@ RING = 1.0
 LONG = 20.0
 """Where it answers, be the machine as busy as it may."""
 
-
-def _flow(name: str, timeout: float) -> dict[str, Any]:
-    sales = transfer_node(target="sales", timeout=timeout, next="goodbye")
-    return {"flow": name, "start": "to_sales", "nodes": {"to_sales": sales, "goodbye": GOODBYE}}
-
-
-FLOWS = {"620": _flow("ringing", LONG), "621": _flow("ringing_out", RING)}
+FLOWS = {"620": flow("ringing", timeout=LONG), "621": flow("ringing_out", timeout=RING)}
 
 
 @pytest.fixture(scope="module")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for this file."""
     moved = f"sip:moved@{PBX}:{network.free_port(PBX)}"
-    world = World(
-        tmp_path_factory.mktemp("peers"),
-        settings={"targets": {"moved": {"kind": "internal", "destination": moved}}},
-        flows=tuple(FLOWS.values()),
-        numbers={number: flow["flow"] for number, flow in FLOWS.items()},
-    )
-    yield from served(world)
+    targets = {"moved": {"kind": "internal", "destination": moved}}
+    folder = tmp_path_factory.mktemp("peers")
+    yield from served(World.answering(folder, FLOWS, targets=targets))
 
 
 async def attempt_when(
@@ -60,13 +49,7 @@ async def attempt_when(
     async with await peer(agent, address=PBX, port=world.pbx_port):
         await caller.send(commands.Dial(call="a", to=world.number(number)))
         await caller.expect("disconnected", "a", by="peer")
-    (attempt,) = (await api.record())["attempts"]
-    return dict(attempt)
-
-
-def steps(attempt: dict[str, Any]) -> list[str]:
-    """What happened in an attempt, in order."""
-    return [step["what"] for step in attempt["steps"]]
+    return await attempt_of(api)
 
 
 class TestAnAnswerCrossesTheCancel:

@@ -72,12 +72,7 @@ FLOWS: dict[str, dict[str, Any]] = {
 
 
 def world_of(folder: Path, format_: str) -> World:
-    return World(
-        folder,
-        flows=tuple(FLOWS.values()),
-        numbers={number: flow["flow"] for number, flow in FLOWS.items()},
-        settings={"recordings": {"folder": "kept", "format": format_}},
-    )
+    return World.answering(folder, FLOWS, recordings={"folder": "kept", "format": format_})
 
 
 @pytest.fixture(scope="module")

@@ -53,12 +53,7 @@ FLOWS = {
 @pytest.fixture(scope="module")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """One gateway for this file."""
-    world = World(
-        tmp_path_factory.mktemp("trunk"),
-        flows=tuple(FLOWS.values()),
-        numbers={number: str(flow["flow"]) for number, flow in FLOWS.items()},
-    )
-    yield from served(world)
+    yield from served(World.answering(tmp_path_factory.mktemp("trunk"), FLOWS))
 
 
 class Trunk(Caller):

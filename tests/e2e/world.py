@@ -8,9 +8,10 @@ Every prompt is a tone of its own, so that a recording proves which one was hear
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import soundfile
 import yaml
@@ -106,6 +107,12 @@ class World:
     api_port: int = field(default_factory=lambda: network.free_port(GATEWAY))
     bot_port: int = field(default_factory=lambda: network.free_port(GATEWAY))
     rtp: tuple[int, int] = field(default_factory=lambda: network.free_udp_range(GATEWAY, RTP_PORTS))
+
+    @classmethod
+    def answering(cls, folder: Path, flows: Mapping[str, dict[str, Any]], **settings: Any) -> Self:
+        """The world with these flows, by the number that each of them answers."""
+        numbers = {number: flow["flow"] for number, flow in flows.items()}
+        return cls(folder, settings=settings, flows=tuple(flows.values()), numbers=numbers)
 
     @property
     def configuration(self) -> Path:
