@@ -212,6 +212,8 @@ class Engine:
         config.medConfig.maxMediaPorts = self._settings.max_calls * PORTS_PER_LEG
         config.medConfig.noVad = True
         config.medConfig.ecTailLen = 0
+        # There is no sound device to close; PJSIP would count the calls at the end of each.
+        config.medConfig.sndAutoCloseTime = -1
         config.logConfig.level = 1
         config.logConfig.consoleLevel = 1
         config.logConfig.msgLogging = 0

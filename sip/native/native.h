@@ -212,6 +212,7 @@ const char *sh_tls_failure(const pj_sockaddr *where); /* why, or NULL */
 
 /* rtp_ports.c */
 void sh_rtp_port_choose(pjsua_acc_id account);
+void sh_rtp_port_taken(unsigned port);
 void sh_rtp_port_released(unsigned port);
 
 /* rtp.c */

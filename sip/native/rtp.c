@@ -464,6 +464,7 @@ static pjmedia_transport *wrap(pjsua_call_id call, unsigned index, pjmedia_trans
     pjmedia_transport_info_init(&info);
     if (pjmedia_transport_get_info(below, &info) == PJ_SUCCESS)
         leg->port = pj_sockaddr_get_port(&info.sock_info.rtp_addr_name);
+    sh_rtp_port_taken(leg->port);
     pj_ansi_strxcpy(leg->base.name, pool->obj_name, sizeof leg->base.name);
     leg->base.type = (pjmedia_transport_type)(PJMEDIA_TRANSPORT_TYPE_USER + 1);
     leg->base.op = &operations;

@@ -7,16 +7,22 @@
  */
 #include "native.h"
 
+#include <float.h>
+#include <math.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* Seconds: peers send on for a second or two after BYE, until they have answered it. */
 #define REST 5.0
 
-static unsigned cursor;
-static double released_at[65536 / 2]; /* by port pair; the loop's clock */
+/* Since when a port pair is free, by the loop's clock; or one of these. */
+#define UNKNOWN 0.0    /* no call has had it yet: another process may hold it */
+#define TAKEN HUGE_VAL /* by a call */
 
-static bool is_free(const pj_sockaddr_in *address, unsigned port)
+static unsigned cursor;
+static double free_since[65536 / 2];
+
+static bool is_bindable(const pj_sockaddr_in *address, unsigned port)
 {
     struct sockaddr_in probe = {.sin_family = AF_INET, .sin_port = pj_htons((pj_uint16_t)port)};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -30,24 +36,27 @@ static bool is_free(const pj_sockaddr_in *address, unsigned port)
     return bound;
 }
 
+void sh_rtp_port_taken(unsigned port)
+{
+    if (port < 65536)
+        free_since[port / 2] = TAKEN;
+}
+
 void sh_rtp_port_released(unsigned port)
 {
     if (port < 65536)
-        released_at[port / 2] = sh_now();
+        free_since[port / 2] = sh_now();
 }
 
-static bool is_rested(unsigned port)
-{
-    return sh_now() - released_at[port / 2] >= REST;
-}
-
-/* The next port that is free, and rested if that is asked for; 0: none. */
-static unsigned find(const pj_sockaddr_in *address, unsigned first, unsigned pairs, bool rested)
+/* The next port that has been free since then; 0: none. What a call has had once is not tried before
+ * PJSIP binds it: should another process have taken it since, PJSIP steps on by itself. */
+static unsigned find(const pj_sockaddr_in *address, unsigned first, unsigned pairs, double since)
 {
     for (unsigned tried = 0; tried < pairs; tried++) {
         unsigned port = first + 2 * (cursor++ % pairs);
+        double begin = free_since[port / 2];
 
-        if ((!rested || is_rested(port)) && is_free(address, port))
+        if (begin <= since && (begin != UNKNOWN || is_bindable(address, port)))
             return port; /* its RTCP neighbour is PJSIP's to try */
     }
     return 0;
@@ -62,9 +71,9 @@ void sh_rtp_port_choose(pjsua_acc_id id)
 
     if (pj_sockaddr_in_init(&address, &range->bound_addr, 0) != PJ_SUCCESS)
         return;
-    port = find(&address, first, pairs, true);
+    port = find(&address, first, pairs, sh_now() - REST);
     if (!port) /* better a port that may still get a stray packet than no call */
-        port = find(&address, first, pairs, false);
+        port = find(&address, first, pairs, DBL_MAX);
     if (port)
         account->next_rtp_port = (pj_uint16_t)port;
 }
