@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.beside_asterisk import COMMAND, BesideAsterisk
 from bench.bot_media import BotMedia
 from bench.fallback_prompt import FallbackPrompt
 from bench.flood import Flood
@@ -36,10 +37,15 @@ MEASUREMENTS: dict[str, Measurement] = {
     "refer": ReferAudio(),
     "flood": Flood(),
     "start": Start(),
+    "asterisk": BesideAsterisk(),
     "soak": Soak(),
 }
-USUAL = [name for name in MEASUREMENTS if name != "soak"]
-"""All but what takes many minutes."""
+USUAL = [
+    name
+    for name in MEASUREMENTS
+    if name != "soak" and (name != "asterisk" or COMMAND in os.environ)
+]
+"""All but what takes many minutes, or needs what is not here."""
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from bench.sampling import Sample, sample, share
 from bench.table import percentile
 from bench.yardstick import Speed, share_of_core
 from tests.e2e.process import Api
-from tests.e2e.world import CARRIER, World
+from tests.e2e.world import CARRIER
 from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.script import SDP
@@ -38,6 +38,12 @@ SETTLE = 5.0
 
 TAIL = 1.0
 """Seconds of the measured audio's end that are left out: it is still on its way."""
+
+NUMBER = "100"
+"""Leads to the bot."""
+
+AUDIO = SDP.replace("[media_port]", "[field0]")
+"""At a port of the list that SIPp is given."""
 
 COUNTERS = (
     "switchhook_clock_ticks_total",
@@ -131,7 +137,7 @@ async def talking(
         async with running(made) as gateway:
             with meanwhile(gateway):
                 idle = gateway.sample()
-                sipp = await signal(folder, made, ports, seconds)
+                sipp = await place_calls(folder, made.address, ports, seconds, number=NUMBER)
                 try:
                     await load.says("up", calls / RATE + UP_LIMIT)
                     await asyncio.sleep(SETTLE)
@@ -166,19 +172,25 @@ async def read(api: Api) -> dict[str, float]:
     return {name: samples[name] for name in COUNTERS}
 
 
-async def signal(folder: Path, world: World, ports: list[int], seconds: float) -> Sipp:
-    """Start SIPp: every call stays up until the measurement is over."""
+def stays(calls: int, seconds: float) -> float:
+    """Seconds that a call stays up: until the measurement is over."""
+    return calls / RATE + UP_LIMIT + SETTLE + seconds + 20
+
+
+async def place_calls(
+    folder: Path, address: tuple[str, int], ports: list[int], seconds: float, *, number: str
+) -> Sipp:
+    """Start SIPp: so many callers, whose audio comes to these ports."""
     calls = len(ports)
-    stay = calls / RATE + UP_LIMIT + SETTLE + seconds + 20
-    sdp = SDP.replace("[media_port]", "[field0]")
-    script = Caller("stays", caller="[call_number]").dials(sdp=sdp).is_answered().talks(stay)
+    stay = stays(calls, seconds)
+    script = Caller("stays", caller="[call_number]").dials(sdp=AUDIO).is_answered().talks(stay)
     return await Sipp.start(
         script.hangs_up(),
         folder,
         address=CARRIER,
         fields=[str(port) for port in ports],
-        gateway=world.address,
-        number="100",
+        gateway=address,
+        number=number,
         calls=calls,
         rate=RATE,
         measure=True,

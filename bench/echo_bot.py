@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -15,7 +13,7 @@ import picows
 import uvloop
 
 from bench.numbered import Reader
-from bench.rtp_load import PRIORITY
+from bench.rtp_load import raise_priority
 from gateway.bots.messages import SUBPROTOCOL
 
 
@@ -56,8 +54,7 @@ class _Echo(picows.WSListener):
 def serve(port: int, pipe: Connection) -> None:
     """The bot's process: `ready`, then until told to `stop`, then its arrivals by caller."""
 
-    with suppress(PermissionError):
-        os.nice(PRIORITY)
+    raise_priority()
 
     async def run() -> None:
         calls: dict[int, Arrivals] = {}

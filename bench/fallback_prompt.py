@@ -8,11 +8,9 @@ that is not silence is the prompt's.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +20,7 @@ import uvloop
 
 from bench.gateway import START_LIMIT, beside, running, world
 from bench.measurement import Figure
-from bench.rtp_load import PRIORITY
+from bench.rtp_load import raise_priority
 from bench.sip_peer import SipPeer
 from bench.table import percentile
 from tests.e2e.world import ANSWER_LIMIT, CARRIER, GATEWAY, PBX
@@ -74,8 +72,7 @@ class FallbackPrompt:
 
 def load(port: int, pbx_port: int, rate: int, calls: int, pipe: Connection) -> None:
     """The process of callers and PBX; sends the seconds that each prompt took."""
-    with suppress(PermissionError):
-        os.nice(PRIORITY)
+    raise_priority()
 
     async def run() -> None:
         loop = asyncio.get_running_loop()

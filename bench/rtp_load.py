@@ -23,7 +23,7 @@ PTIME = 0.02
 SLOTS = 20
 """A millisecond each."""
 
-PRIORITY = -15
+_PRIORITY = -15
 """Before the gateway, where that is allowed: a telephone has a processor of its own."""
 
 _HEADER = struct.Struct("!BBHII")
@@ -45,8 +45,7 @@ def run(address: str, ports: list[int], pipe: Connection) -> None:
     """The load's process: `ready`, `up` once every call has audio, then until told to `stop`;
     then the calls' audio in the order of the ports, and how many frames it came too late to send.
     """
-    with suppress(PermissionError):
-        os.nice(PRIORITY)
+    raise_priority()
     sockets = [_bind(address, port) for port in ports]
     calls = [CallAudio() for _ in ports]
     poll = select.epoll()
@@ -82,6 +81,12 @@ def run(address: str, ports: list[int], pipe: Connection) -> None:
                 break
     pipe.recv()
     pipe.send((calls, skipped))
+
+
+def raise_priority() -> None:
+    """Of this process, which is part of the load."""
+    with suppress(PermissionError):
+        os.nice(_PRIORITY)
 
 
 def _bind(address: str, port: int) -> socket.socket:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,7 +21,7 @@ import uvloop
 
 from bench.gateway import START_LIMIT, beside, running, world
 from bench.measurement import Figure
-from bench.rtp_load import PRIORITY
+from bench.rtp_load import raise_priority
 from bench.sip_peer import SipPeer
 from bench.table import percentile
 from bench.yardstick import Speed
@@ -111,8 +109,7 @@ def load(ports: tuple[int, int, int], rate: int, calls: int, pipe: Connection) -
     `ports` are the gateway's, the PBX's and the bot's.
     """
     port, pbx_port, bot_port = ports
-    with suppress(PermissionError):
-        os.nice(PRIORITY)
+    raise_priority()
 
     async def run() -> None:
         loop = asyncio.get_running_loop()

@@ -13,24 +13,20 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench import rtp_load
-from bench.bot_media import RATE, SETTLE, TAIL, UP_LIMIT
+from bench.bot_media import AUDIO, RATE, SETTLE, TAIL, UP_LIMIT, place_calls, stays
 from bench.gateway import START_LIMIT, beside, running, world
 from bench.measurement import Figure
 from bench.numbered import NUMBERS
 from bench.rtp_load import CallAudio
 from bench.sampling import share
 from bench.yardstick import Speed, share_of_core
-from tests.e2e.world import CARRIER, PBX, World
+from tests.e2e.world import CARRIER, PBX
 from tests.peers import network
 from tests.peers.agent import Agent
-from tests.peers.caller import Caller
-from tests.peers.script import SDP
 from tests.peers.sipp import Sipp
 
 NUMBER = "200"
 """Leads straight to an agent."""
-
-AUDIO = SDP.replace("[media_port]", "[field0]")
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,10 @@ class Transferred:
             await called.says("ready", START_LIMIT)
             async with running(made) as gateway:
                 idle = gateway.sample()
-                peers = await self._signal(folder, made, callers, agents)
+                peers = [
+                    await answer_calls(folder, made.pbx_port, agents, self.seconds),
+                    await place_calls(folder, made.address, callers, self.seconds, number=NUMBER),
+                ]
                 try:
                     within = self.calls / RATE + UP_LIMIT
                     await calling.says("up", within)
@@ -99,33 +98,20 @@ class Transferred:
         first, _ = network.free_udp_range(address, 2 * self.calls)
         return [first + 2 * call for call in range(self.calls)]
 
-    async def _signal(
-        self, folder: Path, made: World, callers: list[int], agents: list[int]
-    ) -> tuple[Sipp, Sipp]:
-        stay = self.calls / RATE + UP_LIMIT + SETTLE + self.seconds + 20
-        agent = await Sipp.start(
-            Agent("stays").is_called().answers(sdp=AUDIO).talks(stay).is_hung_up_on(),
-            folder,
-            address=PBX,
-            port=made.pbx_port,
-            fields=[str(port) for port in agents],
-            calls=self.calls,
-            measure=True,
-            run_limit=2 * stay,
-        )
-        caller = await Sipp.start(
-            Caller("stays").dials(sdp=AUDIO).is_answered().talks(stay).hangs_up(),
-            folder,
-            address=CARRIER,
-            fields=[str(port) for port in callers],
-            gateway=made.address,
-            number=NUMBER,
-            calls=self.calls,
-            rate=RATE,
-            measure=True,
-            run_limit=2 * stay,
-        )
-        return agent, caller
+
+async def answer_calls(folder: Path, port: int, ports: list[int], seconds: float) -> Sipp:
+    """Start SIPp: so many agents, whose audio comes to these ports."""
+    stay = stays(len(ports), seconds)
+    return await Sipp.start(
+        Agent("stays").is_called().answers(sdp=AUDIO).talks(stay).is_hung_up_on(),
+        folder,
+        address=PBX,
+        port=port,
+        fields=[str(port) for port in ports],
+        calls=len(ports),
+        measure=True,
+        run_limit=2 * stay,
+    )
 
 
 def heard(call: CallAudio, begin: float, end: float) -> int:
