@@ -25,7 +25,7 @@ from tests.e2e.transfers_in import (
     BRANCH,
     COLLEAGUE_TONE,
     colleague,
-    once_joined,
+    reaches_agent,
     shared_gateway,
 )
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
@@ -304,8 +304,7 @@ class TestWhatIsNotJoined:
         script = Agent("names nothing").is_called().rings().answers().waits()
         script.refers(f"<{uri}>").is_notified("100").is_notified("481", "terminated")
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         (record,) = await records(api, "670")
         joined, reached = record["attempts"]

@@ -20,6 +20,7 @@ from tests.e2e.transfers_in import (
     COLLEAGUE_URI,
     colleague,
     once_joined,
+    reaches_agent,
     shared_gateway,
 )
 from tests.e2e.world import (
@@ -64,12 +65,9 @@ class TestAnAgentRefersTheCallerOn:
         script = agent("refers").refers(f"<{COLLEAGUE_URI}?X-Inj=1&Priority=urgent>")
         script.is_notified("100").is_notified("180").is_notified("200", "terminated")
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(
-                commands.Dial(
-                    call="a", to=world.number("670"), tone=CALLER_TONE, record=tmp_path / "a.wav"
-                )
+            await reaches_agent(
+                caller, world, sipp, api, tone=CALLER_TONE, record=tmp_path / "a.wav"
             )
-            await once_joined(sipp, api)
             invited = await colleague.expect("incoming")
             await answers(colleague, sipp)
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -182,10 +180,7 @@ class TestAnAgentRefersTheCallerOn:
         script = agent("leaves at once").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
         script.hangs_up().is_notified("200", "terminated")
         async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(
-                commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
-            )
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api, record=tmp_path / "a.wav")
             await api.seen("BYE")
             await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -208,10 +203,7 @@ class TestAnAgentRefersTheCallerOn:
         script = agent("leaves a caller behind").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
         script.hangs_up().is_notified("486", "terminated")
         async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(
-                commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
-            )
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api, record=tmp_path / "a.wav")
             await api.seen("BYE")
             await colleague.send(commands.Answer(call="in-1", code=486))
             await caller.expect("heard", "a", sound=sound_of("code-486"))
@@ -238,10 +230,7 @@ class TestAnAgentRefersTheCallerOn:
         script = agent("does not listen").refers(f"<{COLLEAGUE_URI}>")
         script.receives("NOTIFY").replies(481, "Subscription Does Not Exist")
         async with await peer(script.is_hung_up_on(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(
-                commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
-            )
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api, record=tmp_path / "a.wav")
             await sipp.said("SIP/2.0 481")
             await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -260,8 +249,7 @@ class TestAnAgentRefersTheCallerOn:
         )
         script.gets(202, {"Refer-Sub": "false"}).is_hung_up_on()
         async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await colleague.expect("confirmed")
         await caller.send(commands.HangUp(call="a"))
         await api.record()
@@ -275,8 +263,7 @@ class TestAnAgentRefersTheCallerOn:
         script = agent("has consulted").refers(f"<{uri}>").is_notified("100")
         script.is_notified("481", "terminated").hangs_up()
         async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         (invite,) = {
@@ -297,8 +284,7 @@ class TestWhatIsNotCarriedOut:
     ) -> None:
         script = agent("refers to a stranger").refers("<sip:premium@127.0.0.9>", code=603)
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await caller.expect("disconnected", "a", by="peer")
         record = await api.record()
         assert [attempt["id"] for attempt in record["attempts"]] == ["t1"]
@@ -313,8 +299,7 @@ class TestWhatIsNotCarriedOut:
         script = agent("refers twice").refers(f"<{COLLEAGUE_URI}>").is_notified("100")
         script.refers(f"<{COLLEAGUE_URI}>", code=491).is_notified("200", "terminated")
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await sipp.said("SIP/2.0 491")
             await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")

@@ -18,7 +18,7 @@ from tests.e2e.transfers_in import (
     COLLEAGUE_TONE,
     COLLEAGUE_URI,
     colleague,
-    once_joined,
+    reaches_agent,
     shared_gateway,
 )
 from tests.e2e.world import CARRIER, PBX, World
@@ -62,10 +62,7 @@ class TestTheReferrerUnsubscribes:
         script.is_notified("180 Ringing", "terminated;reason=timeout")
         script.sends("SUBSCRIBE", subscribe("60")).gets(481)
         async with await peer(script.is_hung_up_on(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(
-                commands.Dial(call="a", to=world.number("670"), record=tmp_path / "a.wav")
-            )
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api, record=tmp_path / "a.wav")
             await sipp.said("SIP/2.0 481")
             await colleague.send(commands.Answer(call="in-1"))
             await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
@@ -86,8 +83,7 @@ class TestTheReferrerUnsubscribes:
         script.sends("SUBSCRIBE", subscribe("0")).gets(200, {"Expires": "^ *0"})
         script.is_notified("180 Ringing", "terminated;reason=timeout")
         async with await peer(script, address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await sipp.said("NOTIFY", 3)
             await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")
@@ -120,8 +116,7 @@ class TestTheReferrerRefreshes:
         script.is_notified("180 Ringing", f"active;expires={left}")
         script.is_notified("200", "terminated;reason=noresource")
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await sipp.said("NOTIFY", 3)
             await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")
@@ -141,8 +136,7 @@ class TestTheReferrerRefreshes:
         script.is_notified("180", "active;expires=(20|19)", second)
         script.is_notified("200", "terminated", second)
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await sipp.said("NOTIFY", 2)
             await colleague.send(commands.Answer(call="in-1", code=486))
             await sipp.said("NOTIFY", 6)
@@ -163,8 +157,7 @@ class TestWhatIsNoSubscription:
         script.sends("SUBSCRIBE", subscribe("60", "refer;id=99")).gets(481)
         script.is_notified("200", "terminated").sends("SUBSCRIBE", subscribe("60")).gets(481)
         async with await peer(script.hangs_up(), address=PBX, port=world.pbx_port) as sipp:
-            await caller.send(commands.Dial(call="a", to=world.number("670")))
-            await once_joined(sipp, api)
+            await reaches_agent(caller, world, sipp, api)
             await sipp.said("SIP/2.0 481")
             await colleague.send(commands.Answer(call="in-1"))
             await colleague.expect("confirmed")

@@ -67,6 +67,12 @@ async def once_joined(sipp: Sipp, api: Api) -> None:
     sipp.go_on()
 
 
+async def reaches_agent(caller: Softphone, world: World, sipp: Sipp, api: Api, **talk: Any) -> None:
+    """The caller's call `a`; the agent's script goes on once both talk."""
+    await caller.send(commands.Dial(call="a", to=world.number("670"), **talk))
+    await once_joined(sipp, api)
+
+
 @pytest.fixture
 async def colleague(start_phone: StartPhone, tmp_path: Path) -> Softphone:
     """Whom an agent asks, or refers the caller to."""
