@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from sip.message import Message
 from tests.e2e.conftest import StartPeer
@@ -33,7 +32,7 @@ MD5 = "algorithm=MD5"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway with credentials for the PBX's realm alone."""
     folder = tmp_path_factory.mktemp("challenge")
     secret = folder / "secret"
@@ -41,13 +40,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     credentials = {"username": USER, "password": {"file": str(secret)}, "realm": REALM}
     world = World(folder / "world", settings={"trunks": {"pbx": {"credentials": credentials}}})
     yield from served(world)
-
-
-@pytest_asyncio.fixture
-async def api(home: GatewayProcess) -> AsyncIterator[Api]:
-    """Its control API."""
-    async with Api.of(home.world) as api:
-        yield api
 
 
 def challenge(code: int, nonce: str, *more: str, realm: str = REALM) -> str:
@@ -105,11 +97,8 @@ class Transferred:
 _PARAMETER = re.compile(r'(\w+)="?([^",]+)"?')
 
 
-async def transferred(
-    script: Agent, home: GatewayProcess, peer: StartPeer, api: Api
-) -> Transferred:
+async def transferred(script: Agent, world: World, peer: StartPeer, api: Api) -> Transferred:
     """What becomes of it where the PBX does this."""
-    world = home.world
     caller = Caller("waits").dials().is_answered().is_hung_up_on()
     pbx = await peer(script, address=PBX, port=world.pbx_port)
     async with pbx, await peer(caller, address=CARRIER, gateway=world.address, number="200"):
@@ -130,28 +119,28 @@ class TestCredentials:
         "more", [(MD5,), (MD5, 'qop="auth"', 'opaque="c0ffee"'), ()], ids=["plain", "qop", "bare"]
     )
     async def test_that_are_right_make_the_call(
-        self, code: int, more: tuple[str, ...], home: GatewayProcess, peer: StartPeer, api: Api
+        self, code: int, more: tuple[str, ...], world: World, peer: StartPeer, api: Api
     ) -> None:
         script = asks(Agent("challenges").is_called(), code, challenge(code, "5f1d2c", *more))
         script.is_called().answers().talks(0.1).hangs_up()
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert done.attempt["outcome"] == "connected"
         assert done.shown == [{}, {HEADERS[code][2]: "5f1d2c"}]
 
     async def test_are_shown_to_proxy_and_target_alike(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
         """Section 22.3: the INVITE that the target challenges goes past the proxy again."""
         script = asks(Agent("both").is_called(), 407, challenge(407, "a1", MD5))
         asks(script.is_called(), 401, challenge(401, "b2", MD5))
         script.is_called().answers().talks(0.1).hangs_up()
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert done.attempt["outcome"] == "connected"
         proxy, target = HEADERS[407][2], HEADERS[401][2]
         assert done.shown == [{}, {proxy: "a1"}, {proxy: "a1", target: "b2"}]
 
     async def test_are_hashed_by_the_first_algorithm_that_is_known(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
         """RFC 8760 section 2.4."""
         wanted = [
@@ -161,17 +150,17 @@ class TestCredentials:
         ]
         script = asks(Agent("chooses").is_called(), 401, *wanted)
         script.is_called().answers().talks(0.1).hangs_up()
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert done.attempt["outcome"] == "connected"
         assert done.shown == [{}, {"Authorization": "n1"}]
 
     @pytest.mark.parametrize("code", [401, 407])
     async def test_are_not_told_to_another_realm(
-        self, code: int, home: GatewayProcess, peer: StartPeer, api: Api
+        self, code: int, world: World, peer: StartPeer, api: Api
     ) -> None:
         wanted = challenge(code, "5f1d2c", MD5, realm="elsewhere")
         script = asks(Agent("wrong realm").is_called(), code, wanted)
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert (done.attempt["outcome"], done.attempt["code"]) == ("unauthorized", code)
         assert done.shown == [{}]
 
@@ -182,12 +171,12 @@ class TestAnotherChallenge:
 
     @pytest.mark.parametrize("code", [401, 407])
     async def test_that_is_stale_is_answered_once_more(
-        self, code: int, home: GatewayProcess, peer: StartPeer, api: Api
+        self, code: int, world: World, peer: StartPeer, api: Api
     ) -> None:
         script = asks(Agent("stale").is_called(), code, challenge(code, "a1", MD5))
         asks(script.is_called(), code, challenge(code, "b2", MD5, "stale=true"))
         script.is_called().answers().talks(0.1).hangs_up()
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert done.attempt["outcome"] == "connected"
         header = HEADERS[code][2]
         assert done.shown == [{}, {header: "a1"}, {header: "b2"}]
@@ -195,20 +184,18 @@ class TestAnotherChallenge:
     @pytest.mark.parametrize("nonce", ["a1", "b2"], ids=["the same nonce", "a new nonce"])
     @pytest.mark.parametrize("code", [401, 407])
     async def test_that_is_not_is_the_answer(
-        self, code: int, nonce: str, home: GatewayProcess, peer: StartPeer, api: Api
+        self, code: int, nonce: str, world: World, peer: StartPeer, api: Api
     ) -> None:
         script = asks(Agent("refuses").is_called(), code, challenge(code, "a1", MD5))
         asks(script.is_called(), code, challenge(code, nonce, MD5))
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert (done.attempt["outcome"], done.attempt["code"]) == ("unauthorized", code)
         assert done.shown == [{}, {HEADERS[code][2]: "a1"}]
 
-    async def test_that_is_always_stale_ends(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
-    ) -> None:
+    async def test_that_is_always_stale_ends(self, world: World, peer: StartPeer, api: Api) -> None:
         script = asks(Agent("always stale").is_called(), 401, challenge(401, "a1", MD5))
         for nonce in ("b2", "c3", "d4"):
             asks(script.is_called(), 401, challenge(401, nonce, MD5, "stale=true"))
-        done = await transferred(script, home, peer, api)
+        done = await transferred(script, world, peer, api)
         assert (done.attempt["outcome"], done.attempt["code"]) == ("unauthorized", 401)
         assert done.shown[1:] == [{"Authorization": nonce} for nonce in ("a1", "b2", "c3")]

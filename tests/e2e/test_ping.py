@@ -5,11 +5,10 @@ Both proxies are SIPp. They refuse calls with a code of their own, which tells w
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api, GatewayProcess, served
@@ -36,7 +35,7 @@ def ports() -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def home(
+def shared_gateway(
     tmp_path_factory: pytest.TempPathFactory, ports: dict[str, int]
 ) -> Iterator[GatewayProcess]:
     """A gateway that asks both proxies every second."""
@@ -68,13 +67,6 @@ def home(
     yield from served(world)
 
 
-@pytest_asyncio.fixture
-async def api(home: GatewayProcess) -> AsyncIterator[Api]:
-    """Its control API."""
-    async with Api.of(home.world) as api:
-        yield api
-
-
 async def proxy(peer: StartPeer, address: str, ports: dict[str, int], options: int = 200) -> Sipp:
     """Answers OPTIONS, and refuses calls."""
     code = AT_FIRST if address == FIRST else AT_SECOND
@@ -94,11 +86,11 @@ async def is_seen(api: Api, address: str, ports: dict[str, int], *, up: bool) ->
     await network.until(known, f"{address} is {'up' if up else 'down'}")
 
 
-async def called(home: GatewayProcess, peer: StartPeer, api: Api) -> tuple[int, list[str]]:
+async def called(gateway: GatewayProcess, peer: StartPeer, api: Api) -> tuple[int, list[str]]:
     """A caller's transfer over the trunk: the code that tells where it went, and its steps."""
     await api.begin()
     caller = Caller("waits").dials().is_answered().is_hung_up_on()
-    where = {"address": CARRIER, "gateway": home.world.address, "number": "697"}
+    where = {"address": CARRIER, "gateway": gateway.world.address, "number": "697"}
     async with await peer(caller, **where):
         pass
     (attempt,) = (await api.record())["attempts"]
@@ -106,18 +98,18 @@ async def called(home: GatewayProcess, peer: StartPeer, api: Api) -> tuple[int, 
 
 
 async def test_a_proxy_that_falls_silent_is_passed_over_until_it_answers_again(
-    home: GatewayProcess, peer: StartPeer, api: Api, ports: dict[str, int]
+    gateway: GatewayProcess, peer: StartPeer, api: Api, ports: dict[str, int]
 ) -> None:
     first = await proxy(peer, FIRST, ports)
     await proxy(peer, SECOND, ports)
     for address in (FIRST, SECOND):
         await is_seen(api, address, ports, up=True)
-    assert (await called(home, peer, api))[0] == AT_FIRST
+    assert (await called(gateway, peer, api))[0] == AT_FIRST
 
     await first.stop()
     await is_seen(api, FIRST, ports, up=False)
-    assert await called(home, peer, api) == (AT_SECOND, ["invite_sent", "final"])
-    shown = home.command("trunk", "status", "-c", str(home.world.configuration)).stdout
+    assert await called(gateway, peer, api) == (AT_SECOND, ["invite_sent", "final"])
+    shown = gateway.command("trunk", "status", "-c", str(gateway.world.configuration)).stdout
     (row,) = [line for line in shown.splitlines() if "no answer" in line]
     assert f"sip:{FIRST}:{ports[FIRST]}" in row, shown
     warnings = (await api.get("/readyz")).json()["warnings"]
@@ -125,29 +117,29 @@ async def test_a_proxy_that_falls_silent_is_passed_over_until_it_answers_again(
 
     await proxy(peer, FIRST, ports)
     await is_seen(api, FIRST, ports, up=True)
-    assert (await called(home, peer, api))[0] == AT_FIRST
+    assert (await called(gateway, peer, api))[0] == AT_FIRST
     assert (await api.get("/readyz")).json()["warnings"] == []
-    log = home.log.read_text()
+    log = gateway.log.read_text()
     assert log.index("hop out of service") < log.index("hop in service")
 
 
 @pytest.mark.parametrize("code", [404, 405, 503])
 async def test_whatever_a_proxy_answers_it_is_in_service(
-    code: int, home: GatewayProcess, peer: StartPeer, api: Api, ports: dict[str, int]
+    code: int, gateway: GatewayProcess, peer: StartPeer, api: Api, ports: dict[str, int]
 ) -> None:
     await is_seen(api, FIRST, ports, up=False)
     await proxy(peer, FIRST, ports, options=code)
     await is_seen(api, FIRST, ports, up=True)
-    assert (await called(home, peer, api))[0] == AT_FIRST
+    assert (await called(gateway, peer, api))[0] == AT_FIRST
 
 
 async def test_where_none_answers_a_call_is_tried_all_the_same(
-    home: GatewayProcess, peer: StartPeer, api: Api, ports: dict[str, int]
+    gateway: GatewayProcess, peer: StartPeer, api: Api, ports: dict[str, int]
 ) -> None:
     for address in (FIRST, SECOND):
         await is_seen(api, address, ports, up=False)
     script = Agent("answers no OPTIONS").is_called().refuses(AT_FIRST, "Refused")
     silent = await peer(script, address=FIRST, port=ports[FIRST])
-    code, _ = await called(home, peer, api)
+    code, _ = await called(gateway, peer, api)
     assert code == AT_FIRST
     await silent.ends()

@@ -7,21 +7,22 @@ own to it.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.e2e.conftest import StartPeer
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, World, transfer_node
 from tests.peers import network
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 
 OTHER = "127.0.0.5"
+OTHER_PORT = network.free_port(OTHER)
+
 SDP_TYPE = "Content-Type: application/sdp"
 TAKES_G722 = """v=0
 o=pbx 1 1 IN IP4 127.0.0.3
@@ -62,7 +63,7 @@ def trunk(port: int, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway with a trunk for each kind of offer."""
     world = World(tmp_path_factory.mktemp("offers"))
     port = world.pbx_port
@@ -79,12 +80,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
         name: {**trunk(port, **more), "sources": [f"127.0.0.{90 + at}/32"]}
         for at, (name, more) in enumerate(kinds.items())
     }
-    other = network.free_port(OTHER)
-    trunks["other"] = {"sources": [f"{OTHER}/32"], "proxy": f"sip:{OTHER}:{other}"}
+    trunks["other"] = {"sources": [f"{OTHER}/32"], "proxy": f"sip:{OTHER}:{OTHER_PORT}"}
     targets = {
         name: {
             "kind": "internal",
-            "destination": f"sip:{name}@{OTHER}:{other}"
+            "destination": f"sip:{name}@{OTHER}:{OTHER_PORT}"
             if name == "other"
             else f"sip:{name}@{PBX}:{port}",
             "trunk": name,
@@ -103,23 +103,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
         numbers={str(690 + at): flow["flow"] for at, flow in enumerate(flows)},
         pbx_port=port,
     )
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    process.other = other  # type: ignore[attr-defined]
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(world)
 
 
 NUMBERS = {"wide": "690", "slow": "691", "never": "692", "keys": "693", "secure": "694"}
 BOTH = "695"
-
-
-@pytest_asyncio.fixture
-async def api(home: GatewayProcess) -> AsyncIterator[Api]:
-    """Its control API."""
-    async with Api.of(home.world) as api:
-        yield api
 
 
 @dataclass(frozen=True)
@@ -149,10 +137,9 @@ async def told(api: Api) -> Transferred:
 
 
 async def transferred(
-    script: Agent, home: GatewayProcess, peer: StartPeer, api: Api, number: str, calls: int = 2
+    script: Agent, world: World, peer: StartPeer, api: Api, number: str, calls: int = 2
 ) -> Transferred:
     """A caller's transfer to the PBX."""
-    world = home.world
     caller = Caller("waits").dials().is_answered().is_hung_up_on()
     async with (
         await peer(script, address=PBX, port=world.pbx_port, calls=calls),
@@ -172,9 +159,9 @@ class TestASecondOffer:
     """Plain telephone codecs follow, and the call is made."""
 
     async def test_holds_g711_where_the_refusal_says_nothing(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
-        done = await transferred(particular("refuses Opus"), home, peer, api, NUMBERS["wide"])
+        done = await transferred(particular("refuses Opus"), world, peer, api, NUMBERS["wide"])
         assert done.attempt["outcome"] == "connected"
         assert done.steps[:5] == [
             "invite_sent",
@@ -189,37 +176,33 @@ class TestASecondOffer:
         assert again["detail"] == "PCMA PCMU, 20 ms"
 
     async def test_holds_what_the_refusal_names(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
         script = Agent("names G.722").is_called()
         script.refuses_offer_of("opus", 606, "Not Acceptable", (SDP_TYPE,), TAKES_G722)
         script.answers(sdp=TAKES_G722).talks(0.2).hangs_up()
-        done = await transferred(script, home, peer, api, NUMBERS["wide"])
+        done = await transferred(script, world, peer, api, NUMBERS["wide"])
         assert done.attempt["outcome"] == "connected"
         assert done.formats(1) == ["G722", "telephone-event"]
         assert "a=ptime:30" in done.offers[1]
 
-    async def test_has_packets_of_20_ms(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
-    ) -> None:
-        done = await transferred(particular("refuses 40 ms"), home, peer, api, NUMBERS["slow"])
+    async def test_has_packets_of_20_ms(self, world: World, peer: StartPeer, api: Api) -> None:
+        done = await transferred(particular("refuses 40 ms"), world, peer, api, NUMBERS["slow"])
         assert done.attempt["outcome"] == "connected"
         assert ["a=ptime:40" in done.offers[0], "a=ptime:20" in done.offers[1]] == [True, True]
 
-    async def test_has_no_optional_keys(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
-    ) -> None:
-        done = await transferred(particular("refuses keys"), home, peer, api, NUMBERS["keys"])
+    async def test_has_no_optional_keys(self, world: World, peer: StartPeer, api: Api) -> None:
+        done = await transferred(particular("refuses keys"), world, peer, api, NUMBERS["keys"])
         assert done.attempt["outcome"] == "connected"
         assert ["a=crypto" in offer for offer in done.offers] == [True, False]
 
     async def test_is_encrypted_where_the_refusal_asks_for_that(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
         script = Agent("speaks SRTP").is_called()
         script.refuses_offer_of("RTP/AVP", 488, "Not Acceptable Here", (SDP_TYPE,), SRTP)
         script.answers(sdp=SRTP).talks(0.2).hangs_up()
-        done = await transferred(script, home, peer, api, NUMBERS["keys"])
+        done = await transferred(script, world, peer, api, NUMBERS["keys"])
         assert done.attempt["outcome"] == "connected"
         assert ["RTP/SAVP " in offer for offer in done.offers] == [False, True]
         started = [
@@ -228,11 +211,11 @@ class TestASecondOffer:
         assert [row.get("srtp", "") for row in started] == ["", "AES_CM_128_HMAC_SHA1_80"]
 
     async def test_keeps_srtp_that_is_required(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
         script = Agent("refuses Opus").is_called()
         script.refuses_offer_of("opus", 488, "Not Acceptable Here").refuses(486, "Busy Here")
-        done = await transferred(script, home, peer, api, NUMBERS["secure"])
+        done = await transferred(script, world, peer, api, NUMBERS["secure"])
         assert (done.attempt["outcome"], done.attempt["code"]) == ("busy", 486)
         assert all("RTP/SAVP " in offer and "a=crypto" in offer for offer in done.offers)
 
@@ -240,19 +223,15 @@ class TestASecondOffer:
 class TestNoThird:
     """A second refusal, or nothing else to offer, is the outcome."""
 
-    async def test_a_second_refusal_stands(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
-    ) -> None:
+    async def test_a_second_refusal_stands(self, world: World, peer: StartPeer, api: Api) -> None:
         script = Agent("refuses all").is_called().refuses(488, "Not Acceptable Here")
-        done = await transferred(script, home, peer, api, NUMBERS["wide"])
+        done = await transferred(script, world, peer, api, NUMBERS["wide"])
         assert (done.attempt["outcome"], done.attempt["code"]) == ("media_incompatible", 488)
         assert len(done.offers) == 2
 
-    async def test_a_trunk_may_have_none(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
-    ) -> None:
+    async def test_a_trunk_may_have_none(self, world: World, peer: StartPeer, api: Api) -> None:
         script = Agent("refuses all").is_called().refuses(488, "Not Acceptable Here")
-        done = await transferred(script, home, peer, api, NUMBERS["never"], calls=1)
+        done = await transferred(script, world, peer, api, NUMBERS["never"], calls=1)
         assert done.attempt["outcome"] == "media_incompatible"
         assert done.steps == ["invite_sent", "final"]
 
@@ -261,9 +240,8 @@ class TestMeanwhile:
     """What ends an attempt ends it during the second INVITE too."""
 
     async def test_a_caller_who_hangs_up_has_it_cancelled(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
-        world = home.world
         script = Agent("rings").is_called()
         script.refuses_offer_of(LONG, 488, "Not Acceptable Here").rings().is_cancelled()
         caller = Caller("leaves").dials().is_answered()
@@ -276,17 +254,15 @@ class TestMeanwhile:
         assert (done.attempt["outcome"], len(done.offers)) == ("abandoned", 2)
 
     async def test_another_target_that_answers_first_has_it_cancelled(
-        self, home: GatewayProcess, peer: StartPeer, api: Api
+        self, world: World, peer: StartPeer, api: Api
     ) -> None:
-        world = home.world
         script = Agent("rings").is_called()
         script.refuses_offer_of(LONG, 488, "Not Acceptable Here").rings().is_cancelled()
         answers = Agent("answers").is_called().waits().answers().talks(0.2).hangs_up()
         caller = Caller("waits").dials().is_answered().is_hung_up_on()
-        port: int = home.other  # type: ignore[attr-defined]
         async with (
             await peer(script, address=PBX, port=world.pbx_port, calls=2) as pbx,
-            await peer(answers, address=OTHER, port=port) as other,
+            await peer(answers, address=OTHER, port=OTHER_PORT) as other,
             await peer(caller, address=CARRIER, gateway=world.address, number=BOTH),
         ):
             await pbx.said("SIP/2.0 180")
