@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from sip.audio import Pcm
-from sip.softphone.tones import analyse, tone_name
+from sip.softphone.tones import TONES, Heard, analyse, tone_name
 from tests.e2e.world import GATEWAY
 from tests.peers import network
 
@@ -78,11 +79,14 @@ class Conversation:
     async def hears(self, hertz: int, seconds: float = 0.3) -> None:
         """Wait until so much of a tone has come from the caller."""
 
-        def heard() -> bool:
-            samples = np.frombuffer(bytes(self.audio[: len(self.audio) // 2 * 2]), "<i2") / 32768
-            return analyse(samples, self.rate).seconds_of(hertz) >= seconds
+        await network.until(
+            lambda: self.heard().seconds_of(hertz) >= seconds, f"the bot hears {tone_name(hertz)}"
+        )
 
-        await network.until(heard, f"the bot hears {tone_name(hertz)}")
+    def heard(self, tones: Sequence[int] = TONES) -> Heard:
+        """What has come from the caller so far, told by these tones."""
+        samples = np.frombuffer(bytes(self.audio[: len(self.audio) // 2 * 2]), "<i2") / 32768
+        return analyse(samples, self.rate, tones)
 
     async def break_off(self) -> None:
         """Drop the connection without a closing handshake."""

@@ -11,16 +11,15 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from sip.softphone.tones import analyse, tone, tone_name
-from tests.e2e.bot import Conversation, ScriptedBot
+from sip.softphone.tones import tone, tone_name
+from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.test_rtp_safety import heard_by, offer, spoken_to
+from tests.e2e.test_rtp_safety import offer, spoken_to
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network, opus
 from tests.peers.caller import Caller
@@ -160,7 +159,9 @@ class TestWideBand:
                 gateway = await spoken_to(phone)
                 packets = opus.packets(tone(HIGH, 0.8, opus.CLOCK))
                 await phone.stream(packets, gateway, 96, samples=opus.FRAME, clock=opus.CLOCK)
-                await network.until(lambda: heard_high(conversation) > 0.5, "5.2 kHz")
+                await network.until(
+                    lambda: conversation.heard((HIGH,)).seconds_of(HIGH) > 0.5, "5.2 kHz"
+                )
                 await conversation.send("hangup")
 
 
@@ -277,7 +278,7 @@ class TestPackets:
                 await network.until(
                     lambda: len(conversation.audio) > before + conversation.rate, "0.5 s"
                 )
-                assert heard_by(conversation).seconds_of(CALLER_TONE) == 0
+                assert conversation.heard().seconds_of(CALLER_TONE) == 0
                 await phone.say(tone(AGENT_TONE, 0.8), gateway)
                 await conversation.hears(CALLER_TONE, 0.25)
                 await conversation.hears(AGENT_TONE)
@@ -307,9 +308,3 @@ def audio_lengths(phone: RtpSocket) -> set[int]:
     """Of the payloads of PCMU that came: a byte a sample."""
     packets = (each for each in phone.received if struct.unpack_from("!BB", each)[1] & 0x7F == 0)
     return {len(each) - 12 for each in packets}
-
-
-def heard_high(conversation: Conversation) -> float:
-    """Seconds of the high tone that the bot has heard."""
-    samples = np.frombuffer(bytes(conversation.audio[: len(conversation.audio) // 2 * 2]), "<i2")
-    return analyse(samples / 32768, conversation.rate, (HIGH,)).seconds_of(HIGH)
