@@ -7,7 +7,6 @@ kept, and the configured words are heard.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,42 +15,16 @@ from sip.softphone.driver import Softphone
 from sip.softphone.tones import listen
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
+from tests.e2e.referring import referred, verdict
 from tests.e2e.world import (
     CARRIER,
     FALLBACK,
     HASTY,
     HASTY_TIMERS,
     PROMPTS,
-    REFERRED_TO,
     World,
     sound_of,
 )
-from tests.peers.caller import Caller
-
-TARGET = REFERRED_TO.replace("+", "[+]")
-
-
-def referred(name: str) -> Caller:
-    """A caller who is answered and referred."""
-    return Caller(name).dials().is_answered().is_referred(TARGET, {"Referred-By": "sip:"})
-
-
-async def verdict(
-    script: Caller,
-    world: World,
-    peer: StartPeer,
-    api: Api,
-    number: str = "300",
-    *,
-    trunk: str = CARRIER,
-) -> dict[str, Any]:
-    """Play the script at the address of this trunk; the attempt that came of it."""
-    async with await peer(script, address=trunk, gateway=world.address, number=number):
-        pass
-    record = await api.record()
-    (attempt,) = record["attempts"]
-    assert attempt["method"] == "refer"
-    return {**attempt, "record": record}
 
 
 class TestTheTrunkTakesTheCall:

@@ -16,8 +16,8 @@ import pytest
 from sip.softphone import commands
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess, served
+from tests.e2e.referring import TARGET
 from tests.e2e.test_digest import answer, challenges
-from tests.e2e.test_refer import TARGET
 from tests.e2e.world import PBX, REFER_TIMERS, STRANGER, World
 from tests.peers import network
 from tests.peers.caller import Caller

@@ -16,7 +16,7 @@ from sip.faulty.steps import Behaviour, Notify, Offer, Reply
 from sip.softphone.tones import SILENCE, Heard, analyse
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
-from tests.e2e.test_refer import TARGET, referred, verdict
+from tests.e2e.referring import TARGET, referred, verdict
 from tests.e2e.world import CARRIER, PROMPTS, World, sound_of
 from tests.peers import network
 from tests.peers.caller import Caller

@@ -12,7 +12,7 @@ from sip.faulty.peer import FaultyPeer
 from sip.faulty.steps import Behaviour, Bye, Notify, Reply
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
-from tests.e2e.test_refer import referred, verdict
+from tests.e2e.referring import referred, verdict
 from tests.e2e.world import CARRIER, PATIENT, World
 from tests.peers import network
 from tests.peers.caller import Caller

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
-from tests.e2e.test_refer import TARGET
+from tests.e2e.referring import TARGET
 from tests.e2e.world import CARRIER, World
 from tests.peers import network
 from tests.peers.caller import Caller
