@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from sip.audio import Pcm
+from sip.softphone import commands
+from sip.softphone.driver import Softphone
 from sip.softphone.tones import TONES, Heard, analyse, tone_name
-from tests.e2e.world import GATEWAY
+from tests.e2e.world import CALLER_TONE, GATEWAY, World
 from tests.peers import network
 
 RECEIVE_BUFFER = 16 * 1024
@@ -166,3 +169,26 @@ class ScriptedBot:
         self._waiting.put_nowait(talk)
         with contextlib.suppress(ConnectionClosed):
             await talk._run()
+
+
+async def calls_bot(
+    world: World,
+    caller: Softphone,
+    bot: ScriptedBot,
+    record: Path | None = None,
+    *,
+    number: str = "100",
+) -> Conversation:
+    """A caller in conversation with the bot."""
+    await caller.send(
+        commands.Dial(call="a", to=world.number(number), tone=CALLER_TONE, record=record)
+    )
+    talk = await bot.conversation()
+    await caller.expect("confirmed", "a")
+    return talk
+
+
+async def hang_up(caller: Softphone) -> None:
+    """The caller's end of it."""
+    await caller.send(commands.HangUp(call="a"))
+    await caller.expect("disconnected", "a")

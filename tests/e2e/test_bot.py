@@ -7,29 +7,9 @@ from pathlib import Path
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone, tone_name
-from tests.e2e.bot import Conversation, ScriptedBot
+from tests.e2e.bot import ScriptedBot, calls_bot, hang_up
 from tests.e2e.process import Api
-from tests.e2e.world import AGENT_TONE, BACKLOG, CALLER_TONE, CARRIER, World, sound_of
-
-BOT_TONE = 1760
-
-
-async def call(
-    world: World, caller: Softphone, bot: ScriptedBot, recording: Path | None = None
-) -> Conversation:
-    """A caller in conversation with the bot."""
-    await caller.send(
-        commands.Dial(call="a", to=world.number("100"), tone=CALLER_TONE, record=recording)
-    )
-    talk = await bot.conversation()
-    await caller.expect("confirmed", "a")
-    return talk
-
-
-async def hang_up(caller: Softphone) -> None:
-    """The caller's end of it."""
-    await caller.send(commands.HangUp(call="a"))
-    await caller.expect("disconnected", "a")
+from tests.e2e.world import AGENT_TONE, BACKLOG, BOT_TONE, CALLER_TONE, CARRIER, World, sound_of
 
 
 class TestTheStart:
@@ -38,7 +18,7 @@ class TestTheStart:
     async def test_it_names_the_call(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         live = await api.only_call()
         start = talk.start
         assert start["version"] == "switchhook.v1"
@@ -58,7 +38,7 @@ class TestAudio:
     async def test_the_bot_hears_the_caller_in_frames_of_20_ms(
         self, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.hears(CALLER_TONE)
         assert talk.frame_sizes == {320}
         await hang_up(caller)
@@ -66,7 +46,7 @@ class TestAudio:
     async def test_the_caller_hears_the_bot(
         self, world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path
     ) -> None:
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.say(tone(BOT_TONE, 0.5))
         await caller.expect("heard", "a", sound=tone_name(BOT_TONE))
         await hang_up(caller)
@@ -74,7 +54,7 @@ class TestAudio:
     async def test_an_echo_comes_back(
         self, world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path
     ) -> None:
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         talk.echo = True
         await caller.expect("heard", "a", sound=tone_name(CALLER_TONE))
         await hang_up(caller)
@@ -86,7 +66,7 @@ class TestPlayback:
     async def test_a_mark_is_reported_when_its_audio_was_played(
         self, world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path
     ) -> None:
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.say(tone(BOT_TONE, 0.3))
         await talk.send("mark", name="said")
         assert await talk.expect("mark", name="said", played=True)
@@ -96,7 +76,7 @@ class TestPlayback:
     async def test_clear_drops_the_rest_and_says_so(
         self, world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path
     ) -> None:
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.say(tone(BOT_TONE, BACKLOG - 1))
         await talk.send("mark", name="never")
         await caller.expect("heard", "a", sound=tone_name(BOT_TONE))
@@ -108,7 +88,7 @@ class TestPlayback:
     async def test_a_flood_of_audio_is_bounded_and_the_bot_is_told(
         self, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.say(tone(BOT_TONE, BACKLOG + 3))
         assert (await talk.expect("error"))["code"] == "slow_down"
         await hang_up(caller)
@@ -120,7 +100,7 @@ class TestCommands:
     async def test_hangup_carries_its_headers_and_files_the_call(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.send("hangup", headers={"X-Result": "solved"}, tags=["refund", "a,b"])
         await talk.expect("error", field="tags.1")
         await talk.send("hangup", headers={"X-Result": "solved"}, tags=["refund"])
@@ -134,7 +114,7 @@ class TestCommands:
     async def test_digits_reach_the_caller(
         self, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.send("send_dtmf", digits="42#")
         for digit in "42#":
             await caller.expect("dtmf", "a", digit=digit, via="rfc4733")
@@ -143,7 +123,7 @@ class TestCommands:
     async def test_a_wrong_field_is_named_and_the_call_goes_on(
         self, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.send("transfer", taget="sales")
         error = await talk.expect("error")
         assert (error["code"], error["field"]) == ("invalid_field", "taget")
@@ -154,7 +134,7 @@ class TestCommands:
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
         """Nothing leaves the gateway for it: a caller may have talked the bot into it."""
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.send("transfer", target="sip:premium@127.0.0.9", method="invite")
         again = await bot.conversation()
         assert again.start["handover"]["outcome"] == "blocked"
@@ -165,7 +145,7 @@ class TestCommands:
     async def test_closing_the_session_goes_on_below_the_node(
         self, world: World, caller: Softphone, bot: ScriptedBot, tmp_path: Path, api: Api
     ) -> None:
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.close()
         await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
@@ -179,7 +159,7 @@ class TestTransferAndReturn:
         self, world: World, caller: Softphone, pbx: Softphone, bot: ScriptedBot, tmp_path: Path
     ) -> None:
         await pbx.send(commands.Policy(user="sales", answer=486))
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.send("transfer", target="sales")
         assert (await talk.expect("stop"))["reason"] == "transfer"
         await caller.expect("heard", "a", sound=sound_of("code-486"))
@@ -196,7 +176,7 @@ class TestTransferAndReturn:
         await pbx.send(
             commands.Policy(user="support", tone=AGENT_TONE, record=tmp_path / "agent.wav")
         )
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.send("transfer", target="support", headers={"X-Summary": "wants a refund"})
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await pbx.expect("heard", sound=tone_name(CALLER_TONE))
@@ -211,7 +191,7 @@ class TestTransferAndReturn:
     ) -> None:
         """The carrier that the call came from also takes it out again."""
         await caller.send(commands.Policy(user="+493012345", answer=404))
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.send("transfer", target="number")
         invite = await caller.expect("incoming")
         assert "+493012345" in invite["uri"]
@@ -236,7 +216,7 @@ class TestABotFails:
     async def test_a_lost_connection_is_tried_once_more(
         self, world: World, caller: Softphone, bot: ScriptedBot
     ) -> None:
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.break_off()
         again = await bot.conversation()
         assert again.start["reconnected"] is True

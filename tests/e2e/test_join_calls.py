@@ -20,11 +20,11 @@ from sip.softphone.tones import analyse, tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api
-from tests.e2e.test_replaces import dialog
 from tests.e2e.transfers_in import (
     BRANCH,
     COLLEAGUE_TONE,
     colleague,
+    dialog,
     reaches_agent,
     shared_gateway,
 )

@@ -7,9 +7,8 @@ from pathlib import Path
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
-from tests.e2e.bot import ScriptedBot
+from tests.e2e.bot import ScriptedBot, calls_bot, hang_up
 from tests.e2e.process import Api, GatewayProcess
-from tests.e2e.test_bot import call, hang_up
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, World, sound_of
 
 
@@ -28,7 +27,7 @@ class TestDecisions:
         await pbx.send(
             commands.Policy(user="sales", tone=AGENT_TONE, record=tmp_path / "agent.wav")
         )
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         live = await api.only_call()
         answer = await api.decide(live["id"], "transfer", target="sales")
         assert answer.status_code == 202, answer.text
@@ -47,7 +46,7 @@ class TestDecisions:
         api: Api,
     ) -> None:
         await pbx.send(commands.Policy(user="sales", answer=None))
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         await talk.send("transfer", target="sales")
         await pbx.expect("incoming")
         live = await api.only_call()
@@ -61,7 +60,7 @@ class TestDecisions:
     async def test_hangup_ends_the_call_with_its_headers(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
-        await call(world, caller, bot)
+        await calls_bot(world, caller, bot)
         live = await api.only_call()
         answer = await api.decide(live["id"], "hangup", headers={"X-By": "operator"})
         assert answer.status_code == 202, answer.text
@@ -72,7 +71,7 @@ class TestDecisions:
     async def test_play_is_heard_while_the_bot_goes_on(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
     ) -> None:
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         live = await api.only_call()
         answer = await api.decide(live["id"], "play", prompt={"file": "operator.wav"})
         assert answer.status_code == 202, answer.text
@@ -84,7 +83,7 @@ class TestDecisions:
     async def test_play_speaks_words(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
     ) -> None:
-        await call(world, caller, bot, tmp_path / "a.wav")
+        await calls_bot(world, caller, bot, tmp_path / "a.wav")
         live = await api.only_call()
         answer = await api.decide(live["id"], "play", prompt="One moment please.")
         assert answer.status_code == 202, answer.text
@@ -94,7 +93,7 @@ class TestDecisions:
     async def test_goto_moves_the_call_to_another_node(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
     ) -> None:
-        await call(world, caller, bot, tmp_path / "a.wav")
+        await calls_bot(world, caller, bot, tmp_path / "a.wav")
         live = await api.only_call()
         answer = await api.decide(live["id"], "goto", node="goodbye")
         assert answer.status_code == 202, answer.text
@@ -112,7 +111,7 @@ class TestDecisions:
     ) -> None:
         """Without it the caller would be back with the bot."""
         await pbx.send(commands.Policy(user="sales", tone=AGENT_TONE))
-        talk = await call(world, caller, bot, tmp_path / "a.wav")
+        talk = await calls_bot(world, caller, bot, tmp_path / "a.wav")
         await talk.send("transfer", target="sales")
         await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         live = await api.only_call()
@@ -134,7 +133,7 @@ class TestDecisions:
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
         """RFC 9457: problem details."""
-        talk = await call(world, caller, bot)
+        talk = await calls_bot(world, caller, bot)
         live = await api.only_call()
         answer = await api.decide(live["id"], "goto", node="nowhere")
         assert answer.status_code == 409
@@ -147,7 +146,7 @@ class TestDecisions:
     async def test_an_ended_call_takes_no_decision(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
     ) -> None:
-        await call(world, caller, bot)
+        await calls_bot(world, caller, bot)
         live = await api.only_call()
         await hang_up(caller)
         await api.record()

@@ -14,11 +14,19 @@ import soundfile
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import Heard, analyse, tone, tone_name
-from tests.e2e.bot import Conversation, ScriptedBot
+from tests.e2e.bot import Conversation, ScriptedBot, calls_bot, hang_up
 from tests.e2e.conftest import StartGateway, StartPhone
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.test_bot import BOT_TONE, hang_up
-from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PROMPTS, World, prompt, transfer_node
+from tests.e2e.world import (
+    AGENT_TONE,
+    BOT_TONE,
+    CALLER_TONE,
+    CARRIER,
+    PROMPTS,
+    World,
+    prompt,
+    transfer_node,
+)
 
 CARD_TONE = 1650
 """What the caller sends while the recording is paused."""
@@ -86,12 +94,7 @@ async def call(
     world: World, caller: Softphone, bot: ScriptedBot, heard: Path | None = None
 ) -> Conversation:
     """A recorded caller in conversation with the bot; it listens where `heard` is to be written."""
-    await caller.send(
-        commands.Dial(call="a", to=world.number("680"), tone=CALLER_TONE, record=heard)
-    )
-    talk = await bot.conversation()
-    await caller.expect("confirmed", "a")
-    return talk
+    return await calls_bot(world, caller, bot, heard, number="680")
 
 
 async def hears(talk: Conversation, hertz: int, seconds: float = 0.3) -> None:

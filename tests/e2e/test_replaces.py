@@ -6,40 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sip.message import Message
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
 from tests.e2e.conftest import StartPhone
 from tests.e2e.process import Api
-from tests.e2e.transfers_in import COLLEAGUE_TONE, shared_gateway
+from tests.e2e.transfers_in import COLLEAGUE_TONE, dialog, shared_gateway
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
-from tests.peers import network
 
 __all__ = ["shared_gateway"]
-
-
-async def dialog(api: Api, leg: str) -> str:
-    """The Replaces value for the dialog that the gateway has on a leg of the live call."""
-    call = await api.only_call()
-    answer = None
-
-    async def answered() -> bool:
-        nonlocal answer
-        timeline = (await api.get(f"/v1/calls/{call['id']}")).json()["timeline"]
-        for event in timeline:
-            if event["name"] == "sip.message" and event["leg"] == leg:
-                message = Message(event["text"])
-                if "tag=" in message.header("To") and message.method == "INVITE":
-                    answer = message, event["direction"]
-        return answer is not None
-
-    await network.until(answered, f"{leg} has a dialog")
-    assert answer is not None
-    message, direction = answer
-    tags = [message.header(name).rpartition("tag=")[2] for name in ("From", "To")]
-    ours, theirs = tags if direction == "received" else reversed(tags)
-    return f"{message.header('Call-ID')};to-tag={ours};from-tag={theirs}"
 
 
 class TestAnotherTelephoneTakesAPlace:

@@ -13,9 +13,7 @@ from sip.softphone.tones import tone, tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartGateway
 from tests.e2e.process import Api
-from tests.e2e.world import World
-
-BOT_TONE = 1760
+from tests.e2e.world import BOT_TONE, World
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sip.message import Message
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from tests.e2e.conftest import StartPhone
@@ -71,6 +72,29 @@ async def reaches_agent(caller: Softphone, world: World, sipp: Sipp, api: Api, *
     """The caller's call `a`; the agent's script goes on once both talk."""
     await caller.send(commands.Dial(call="a", to=world.number("670"), **talk))
     await once_joined(sipp, api)
+
+
+async def dialog(api: Api, leg: str) -> str:
+    """The Replaces value for the dialog that the gateway has on a leg of the live call."""
+    call = await api.only_call()
+    answer = None
+
+    async def answered() -> bool:
+        nonlocal answer
+        timeline = (await api.get(f"/v1/calls/{call['id']}")).json()["timeline"]
+        for event in timeline:
+            if event["name"] == "sip.message" and event["leg"] == leg:
+                message = Message(event["text"])
+                if "tag=" in message.header("To") and message.method == "INVITE":
+                    answer = message, event["direction"]
+        return answer is not None
+
+    await network.until(answered, f"{leg} has a dialog")
+    assert answer is not None
+    message, direction = answer
+    tags = [message.header(name).rpartition("tag=")[2] for name in ("From", "To")]
+    ours, theirs = tags if direction == "received" else reversed(tags)
+    return f"{message.header('Call-ID')};to-tag={ours};from-tag={theirs}"
 
 
 @pytest.fixture
