@@ -1,4 +1,4 @@
-/* The RTP of a leg, shared by rtp.c and relay.c. */
+/* The RTP of a leg, shared by rtp.c, rtp_event.c and relay.c. */
 #ifndef SWITCHHOOK_LEG_RTP_H
 #define SWITCHHOOK_LEG_RTP_H
 
@@ -63,14 +63,15 @@ static inline bool sh_rtp_ago(uint64_t then, uint64_t now, uint64_t limit_ms)
     return now > then && now - then >= limit_ms;
 }
 
-/* Of the RTP timestamps of a stream. */
+bool sh_rtp_is_leg(const pjmedia_transport *transport);
+
+/* rtp_event.c: of the RTP timestamps of a stream. */
 unsigned sh_rtp_clock(const pjmedia_stream_info *info);
 
-/* Let a key that goes out by this leg, its four bytes, count the ticks that its peer does. Under the group
- * lock. */
+/* rtp_event.c, under the group lock: let a key, its four bytes in a packet, count the ticks of the audio
+ * where it comes in, and those of the peer where it leaves by this leg. */
+void sh_rtp_event_comes(const struct leg_rtp *leg, pjmedia_tp_cb_param *param);
 void sh_rtp_event_leaves(const struct leg_rtp *leg, uint8_t *event);
-
-bool sh_rtp_is_leg(const pjmedia_transport *transport);
 
 /* relay.c, on the media clock's thread: the first under the leg's group lock, the second without any. */
 struct sh_passing sh_relay_judge(struct leg_rtp *leg, const pjmedia_rtp_hdr *header, pj_ssize_t size);

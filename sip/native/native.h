@@ -21,6 +21,7 @@
  *   capabilities.c  what Allow and Supported say to which trunk
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
+ *   rtp_event.c   its keys: the clock they count by
  *   relay.c       audio passed on between two joined legs without being decoded
  *   rtp_numbers.c  how its packets are numbered
  *   rtp_ports.c   which RTP port the next call gets
@@ -217,10 +218,12 @@ void sh_rtp_port_released(unsigned port);
 
 /* rtp.c */
 void sh_rtp_hook(void);
-void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out);
 pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
 PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
+
+/* rtp_event.c */
+void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out);
 
 /* relay.c */
 bool sh_relay_join(pjsua_call_id one, pjsua_call_id other);

@@ -126,47 +126,6 @@ static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
     return true;
 }
 
-unsigned sh_rtp_clock(const pjmedia_stream_info *info)
-{
-    /* G.722 counts as if it had 8000 samples (RFC 3551 section 4.5.2), Opus always as if it had 48000
-     * (RFC 7587 section 4.1). */
-    if (pj_stricmp2(&info->fmt.encoding_name, "G722") == 0)
-        return 8000;
-    return pj_stricmp2(&info->fmt.encoding_name, "opus") == 0 ? 48000 : info->fmt.clock_rate;
-}
-
-/* A key's duration (RFC 4733 section 2.3.5) counts the ticks of telephone-event's own clock. That should
- * be the one of the audio beside it (section 2.1), and PJSIP knows no other; but many a peer has 8000
- * beside Opus. So it is turned into ticks of the audio where it comes in, and back where it leaves. */
-static void scale_event(uint8_t *event, unsigned from, unsigned to)
-{
-    uint64_t duration = (uint64_t)(event[2] << 8 | event[3]);
-
-    if (!from || !to || from == to)
-        return;
-    duration = duration * to / from;
-    if (duration > UINT16_MAX)
-        duration = UINT16_MAX;
-    event[2] = (uint8_t)(duration >> 8);
-    event[3] = (uint8_t)duration;
-}
-
-void sh_rtp_event_leaves(const struct leg_rtp *leg, uint8_t *event)
-{
-    scale_event(event, leg->audio_clock, leg->event_clock_out);
-}
-
-static void event_comes(const struct leg_rtp *leg, pjmedia_tp_cb_param *param)
-{
-    const pjmedia_rtp_hdr *header;
-    const void *event;
-    unsigned size;
-
-    if (pjmedia_rtp_decode_rtp(NULL, param->pkt, (int)param->size, &header, &event, &size) ==
-            PJ_SUCCESS && size >= SH_EVENT_BYTES)
-        scale_event((uint8_t *)event, leg->event_clock_in, leg->audio_clock);
-}
-
 static void on_rtp(pjmedia_tp_cb_param *param)
 {
     struct leg_rtp *leg = param->user_data;
@@ -191,7 +150,7 @@ static void on_rtp(pjmedia_tp_cb_param *param)
 
             passing = sh_relay_judge(leg, header, param->size);
             if (leg->event_in > 0 && header->pt == leg->event_in)
-                event_comes(leg, param);
+                sh_rtp_event_comes(leg, param);
         }
     }
     pj_grp_lock_release(leg->base.grp_lock);
@@ -244,19 +203,6 @@ static void on_rtcp(void *user_data, void *packet, pj_ssize_t size)
 static struct leg_rtp *of(pjmedia_transport *transport)
 {
     return (struct leg_rtp *)transport;
-}
-
-/* What telephone-event counts by, both ways, in the stream that is attached next. 0: as its audio. */
-void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out)
-{
-    struct leg_rtp *leg = of(transport);
-
-    if (!sh_rtp_is_leg(transport))
-        return;
-    pj_grp_lock_acquire(leg->base.grp_lock);
-    leg->event_clock_in = in;
-    leg->event_clock_out = out;
-    pj_grp_lock_release(leg->base.grp_lock);
 }
 
 static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param)

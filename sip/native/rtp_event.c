@@ -1,0 +1,59 @@
+/* The keys of a leg: telephone-event (RFC 4733) between socket and stream, and the clock that it counts
+ * by. Packets come and leave on the media clock's thread, under the leg's group lock; the loop sets the
+ * clocks under it.
+ */
+#include "leg_rtp.h"
+
+unsigned sh_rtp_clock(const pjmedia_stream_info *info)
+{
+    /* G.722 counts as if it had 8000 samples (RFC 3551 section 4.5.2), Opus always as if it had 48000
+     * (RFC 7587 section 4.1). */
+    if (pj_stricmp2(&info->fmt.encoding_name, "G722") == 0)
+        return 8000;
+    return pj_stricmp2(&info->fmt.encoding_name, "opus") == 0 ? 48000 : info->fmt.clock_rate;
+}
+
+/* A key's duration (RFC 4733 section 2.3.5) counts the ticks of telephone-event's own clock. That should
+ * be the one of the audio beside it (section 2.1), and PJSIP knows no other; but many a peer has 8000
+ * beside Opus. So it is turned into ticks of the audio where it comes in, and back where it leaves. */
+static void scale_event(uint8_t *event, unsigned from, unsigned to)
+{
+    uint64_t duration = (uint64_t)(event[2] << 8 | event[3]);
+
+    if (!from || !to || from == to)
+        return;
+    duration = duration * to / from;
+    if (duration > UINT16_MAX)
+        duration = UINT16_MAX;
+    event[2] = (uint8_t)(duration >> 8);
+    event[3] = (uint8_t)duration;
+}
+
+void sh_rtp_event_leaves(const struct leg_rtp *leg, uint8_t *event)
+{
+    scale_event(event, leg->audio_clock, leg->event_clock_out);
+}
+
+void sh_rtp_event_comes(const struct leg_rtp *leg, pjmedia_tp_cb_param *param)
+{
+    const pjmedia_rtp_hdr *header;
+    const void *event;
+    unsigned size;
+
+    if (pjmedia_rtp_decode_rtp(NULL, param->pkt, (int)param->size, &header, &event, &size) ==
+            PJ_SUCCESS && size >= SH_EVENT_BYTES)
+        scale_event((uint8_t *)event, leg->event_clock_in, leg->audio_clock);
+}
+
+/* What telephone-event counts by, both ways, in the stream that is attached next. 0: as its audio. */
+void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out)
+{
+    struct leg_rtp *leg = (struct leg_rtp *)transport;
+
+    if (!sh_rtp_is_leg(transport))
+        return;
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    leg->event_clock_in = in;
+    leg->event_clock_out = out;
+    pj_grp_lock_release(leg->base.grp_lock);
+}
