@@ -15,7 +15,7 @@ from contextlib import suppress
 from config.media import Codec, Samples
 from sip.audio import Pcm
 from sip.dialog import Dialog, InviteState
-from sip.digits import LONGEST_OPUS_MS, Digits
+from sip.digits import LONGEST_OPUS_MS, SHORTEST_MS, Digits
 from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
@@ -51,6 +51,10 @@ KEY_SECONDS = 0.3
 
 KEY_PAUSE = 0.2
 """Seconds from an order to send a key until it has begun, and ended for good."""
+
+KEYS_WAITING = 8.0
+"""Seconds of keys that may wait to be sent: thirty short ones, and PJSIP keeps 32. Meanwhile the
+peer hears nothing else."""
 
 MESSAGES = frozenset({EventKind.MESSAGE_RECEIVED, EventKind.MESSAGE_SENT})
 
@@ -249,7 +253,15 @@ class Leg(Watched):
         self.audio.mix_for(KEY_SECONDS * len(digits) + KEY_PAUSE)
 
     def press(self, key: str, duration_ms: int) -> None:
-        """Send one key by RFC 4733, or by INFO to a peer without it. A held peer gets none."""
+        """Send one key by RFC 4733, or by INFO to a peer without it. A held peer gets none.
+
+        One that has to wait for others is sent as short as can be, and none beyond KEYS_WAITING.
+        """
+        waiting = self.audio.keys_waiting
+        if waiting > KEYS_WAITING:
+            return
+        if waiting:
+            duration_ms = SHORTEST_MS
         if self.audio.codec == Codec.OPUS:
             duration_ms = min(duration_ms, LONGEST_OPUS_MS)
         if self.dialog.press(key, duration_ms):

@@ -218,14 +218,20 @@ class LegAudio:
         if self.heard_by is not None:
             self.heard_by.unhear()
 
+    @property
+    def keys_waiting(self) -> float:
+        """Seconds until the keys that the stream has been given are sent."""
+        if self._keys_end is None:
+            return 0.0
+        return max(0.0, self._keys_end.when() - asyncio.get_running_loop().time())
+
     def mix_for(self, seconds: float) -> None:
         """Let the stream itself send for so long, behind what it has been given before: keys."""
         loop = asyncio.get_running_loop()
-        begin = loop.time()
+        end = loop.time() + self.keys_waiting + seconds
         if self._keys_end is not None:
-            begin = max(begin, self._keys_end.when())
             self._keys_end.cancel()
-        self._keys_end = loop.call_at(begin + seconds, self._keys_sent)
+        self._keys_end = loop.call_at(end, self._keys_sent)
         self._settle()
 
     def _keys_sent(self) -> None:

@@ -281,20 +281,23 @@ static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
     bool known = digit->duration != PJSUA_UNKNOWN_DTMF_DURATION;
     bool by_info = digit->method == PJSUA_DTMF_METHOD_SIP_INFO;
     bool passes = !by_info && sh_relay_key_passes(sh_call_transport(id));
-    bool over = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END);
+    struct sh_key key = sh_rtp_key_judge(
+        sh_call_transport(id),
+        (struct sh_key){.begins = !(digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE),
+                        .ends = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END)});
     struct sh_event what = {.number = (int)digit->digit,
-                            .extra = known && over ? (int)digit->duration : 0,
+                            .extra = known && key.ends ? (int)digit->duration : 0,
                             .text1 = by_info ? &info : &rtp,
                             .text2 = passes ? &passed : NULL};
 
     if (!dlg)
         return;
     what.call_id = &dlg->call_id->id;
-    if (!(digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE)) {
+    if (key.begins) {
         what.kind = SH_CALL_DTMF;
         sh_event_push(&what);
     }
-    if (over) {
+    if (key.ends) {
         what.kind = SH_CALL_DTMF_END;
         sh_event_push(&what);
     }

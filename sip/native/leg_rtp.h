@@ -30,6 +30,8 @@ struct leg_rtp {
     uint64_t sent_ms; /* when the stream itself has sent last, or could again; 0: not yet */
     struct sh_rtp_numbers sent; /* and what its next packet follows */
     bool marks;       /* its next one begins anew */
+    struct sh_bucket keys;      /* that may still be told */
+    bool key_told;              /* of the one that is down, the end is told too */
 
     /* Passing on, relay.c; under the group lock. */
     struct leg_rtp *partner; /* whose peer's packets leave here, and ours by it */

@@ -21,7 +21,7 @@
  *   capabilities.c  what Allow and Supported say to which trunk
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
- *   rtp_event.c   its keys: the clock they count by
+ *   rtp_event.c   its keys: the clock they count by, and how many are told
  *   relay.c       audio passed on between two joined legs without being decoded
  *   rtp_numbers.c  how its packets are numbered
  *   rtp_ports.c   which RTP port the next call gets
@@ -223,7 +223,12 @@ PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
 
 /* rtp_event.c */
+struct sh_key {
+    bool begins, ends;
+};
 void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out);
+struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found);
+uint64_t sh_rtp_keys_refused(void);
 
 /* relay.c */
 bool sh_relay_join(pjsua_call_id one, pjsua_call_id other);

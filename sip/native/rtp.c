@@ -472,10 +472,11 @@ PyObject *sh_rtp_silent(unsigned limit_ms)
 }
 
 /* (packets from a source that nobody vouches for, sources found other than announced, packets that are
- * neither RTP nor RTCP) */
+ * neither RTP nor RTCP, keys that came too fast) */
 PyObject *sh_rtp_counters(void)
 {
-    return Py_BuildValue("KKK", (unsigned long long)atomic_load(&strangers),
+    return Py_BuildValue("KKKK", (unsigned long long)atomic_load(&strangers),
                          (unsigned long long)atomic_load(&moved),
-                         (unsigned long long)atomic_load(&malformed));
+                         (unsigned long long)atomic_load(&malformed),
+                         (unsigned long long)sh_rtp_keys_refused());
 }

@@ -1,8 +1,14 @@
-/* The keys of a leg: telephone-event (RFC 4733) between socket and stream, and the clock that it counts
- * by. Packets come and leave on the media clock's thread, under the leg's group lock; the loop sets the
- * clocks under it.
+/* The keys of a leg: telephone-event (RFC 4733) between socket and stream, the clock that it counts by, and
+ * how many keys are told. Packets come and leave on the media clock's thread, under the leg's group lock;
+ * the loop sets the clocks under it, and keys that come by INFO are its own.
  */
 #include "leg_rtp.h"
+
+/* Keys of one leg: dialling equipment needs 40 ms for each and as much between them (ITU-T Q.24), and
+ * whoever sends without a pause 25 a second. What a network has held up comes at once. */
+#define KEYS ((struct sh_rate){.per_second = 30, .burst = 30})
+
+static _Atomic uint64_t refused;
 
 unsigned sh_rtp_clock(const pjmedia_stream_info *info)
 {
@@ -56,4 +62,32 @@ void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out
     leg->event_clock_in = in;
     leg->event_clock_out = out;
     pj_grp_lock_release(leg->base.grp_lock);
+}
+
+/* What is told of a key, of what its stream or an INFO says. Of a flood nobody learns more than `KEYS`, and of
+ * each key its end once. */
+struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found)
+{
+    struct leg_rtp *leg = (struct leg_rtp *)transport;
+    struct sh_key told;
+
+    if (!sh_rtp_is_leg(transport))
+        return found;
+    pj_grp_lock_acquire(leg->base.grp_lock);
+    if (found.begins) {
+        leg->key_told = sh_rate_take(&leg->keys, KEYS, sh_now());
+        if (!leg->key_told)
+            atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
+    }
+    told = (struct sh_key){.begins = found.begins && leg->key_told,
+                           .ends = found.ends && leg->key_told};
+    if (found.ends)
+        leg->key_told = false;
+    pj_grp_lock_release(leg->base.grp_lock);
+    return told;
+}
+
+uint64_t sh_rtp_keys_refused(void)
+{
+    return atomic_load_explicit(&refused, memory_order_relaxed);
 }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from pathlib import Path
 
+import pytest
+
 from sip.softphone.tones import tone
-from tests.e2e.bot import ScriptedBot
+from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartGateway, StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, STRANGER, World
@@ -17,6 +20,12 @@ from tests.peers.script import SDP
 
 SPEECH, THEFT, AGAIN = 440, 1320, 880
 """Hz: what the caller says, what the stranger says, what the caller says afterwards."""
+
+KEYS = 100
+"""Pressed; a burst of 30 is told whenever it comes."""
+
+TELEPHONE_EVENT = 101
+"""Its payload type in the caller's SDP."""
 
 SPRAYED = 8
 """Packets in one burst; stock PJSIP follows any source after ten."""
@@ -110,6 +119,54 @@ class TestAStranger:
                 await phone.say(tone(AGAIN, 0.8), gateway)
                 await talk.hears(AGAIN)
                 await talk.send("hangup")
+
+
+class TestKeys:
+    """RFC 4733: a key is a handful of packets, and nothing keeps a peer from sending thousands."""
+
+    @pytest.mark.parametrize(
+        ("pause", "all_told"), [(0.0, False), (0.04, True)], ids=["flood", "machine"]
+    )
+    async def test_are_told_as_fast_as_anybody_can_press_them(
+        self,
+        pause: float,
+        all_told: bool,
+        world: World,
+        peer: StartPeer,
+        bot: ScriptedBot,
+        api: Api,
+    ) -> None:
+        """Dialling machines take 80 ms for each (ITU-T Q.24); this one takes half of it."""
+        before = await refused(api)
+        async with RtpSocket(CARRIER) as phone:
+            script = Caller("presses keys").dials(sdp=offer(phone.port)).is_answered()
+            async with await peer(
+                script.is_hung_up_on(), address=CARRIER, gateway=world.address, number="100"
+            ):
+                talk = await bot.conversation()
+                gateway = await spoken_to(phone)
+                for number in range(KEYS):
+                    end_of_key = struct.pack("!BBH", number % 10, 0x8A, 160)
+                    phone.send(end_of_key, gateway, TELEPHONE_EVENT)
+                    await asyncio.sleep(pause)
+
+                async def judged() -> bool:
+                    return len(told(talk)) + await refused(api) - before == KEYS
+
+                await network.until(judged, "every key is told or counted")
+                assert told(talk) == [str(number % 10) for number in range(len(told(talk)))]
+                assert (len(told(talk)) == KEYS) == all_told
+                await talk.send("hangup")
+
+
+def told(talk: Conversation) -> list[str]:
+    """The keys that the bot has heard of."""
+    return [message["digit"] for message in talk.messages if message["type"] == "dtmf"]
+
+
+async def refused(api: Api) -> float:
+    """Keys that nobody has heard of."""
+    return (await api.metrics())["switchhook_rtp_keys_refused_total"]
 
 
 class TestAPeerBehindANat:
