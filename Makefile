@@ -38,7 +38,7 @@ lint: setup ## ruff, mypy and the layers' contracts
 
 fuzz: setup ## hostile input, a new seed each time: make fuzz FUZZ_ROUNDS=100 FUZZ_SEED=1
 	@FUZZ_ROUNDS=$${FUZZ_ROUNDS:-100} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} bash -c \
-	    'echo "seed $$FUZZ_SEED, $$FUZZ_ROUNDS rounds"; $(BIN)/pytest tests/e2e/test_fuzz.py'
+	    'echo "seed $$FUZZ_SEED, $$FUZZ_ROUNDS rounds"; $(BIN)/pytest tests/e2e/test_fuzz*.py'
 
 bench: setup ## measure what docs/performance.md promises; ARGS="--only signalling --repeat 1"
 	@$(BIN)/python -m bench $(ARGS)

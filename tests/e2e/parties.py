@@ -103,7 +103,9 @@ class Party:
 
     def __init__(self, socket: RtpSocket, events: int, voice: Voice = PCMU) -> None:
         self._socket = socket
-        self._events = events
+        self.ssrc = socket.ssrc
+        self.events = events
+        """Payload type of its keys."""
         self.voice = voice
         self.quiet = False
         self._keys: list[bytes] = []
@@ -138,7 +140,7 @@ class Party:
         for index in count():
             voice = self.voice
             if self._keys:
-                self._socket.send(self._keys.pop(0), to, self._events, 0 if down else voice.samples)
+                self._socket.send(self._keys.pop(0), to, self.events, 0 if down else voice.samples)
                 down += 1
             elif self.quiet:
                 self._socket.skip(voice.samples)
@@ -162,8 +164,14 @@ class Party:
 
     def throw(self, packet: bytes) -> None:
         """Send anything to where the gateway's audio comes from."""
-        assert self._socket.peer is not None
-        self._socket.send_raw(packet, self._socket.peer)
+        assert self._gateway is not None
+        self._socket.send_raw(packet, self._gateway)
+
+    def throw_report(self, packet: bytes) -> None:
+        """The same, to where its RTCP comes from."""
+        assert self._gateway is not None
+        host, port = self._gateway
+        self._socket.send_raw(packet, (host, port + 1))
 
     def lose(self, packets: int) -> None:
         """So many of its next packets do not arrive."""
@@ -171,12 +179,9 @@ class Party:
 
     def reports(self, lost: int) -> None:
         """So many packets of the gateway's have not arrived (RFC 3550 section 6.4.2)."""
-        assert self._gateway is not None
         last = self.heard[-1]
         block = (last.ssrc, lost & 0xFFFFFF, last.sequence, 0, 0, 0)
-        report = struct.pack("!BBHIIIIIII", 0x81, 201, 7, self._socket.ssrc, *block)
-        host, port = self._gateway
-        self._socket.send_raw(report, (host, port + 1))
+        self.throw_report(struct.pack("!BBHIIIIIII", 0x81, 201, 7, self.ssrc, *block))
 
     async def hears(self, *, untouched: bool, packets: int = 10, payload_type: int = -1) -> None:
         """Wait for so many such packets in a row, from now on; -1: of whatever type."""
