@@ -235,6 +235,7 @@ class Talk:
     id: str
     api: Api
     calling: Sipp
+    called: Sipp
 
 
 @asynccontextmanager
@@ -247,6 +248,7 @@ async def joined(
     *,
     voices: tuple[Voice, Voice] = (PCMU, PCMU),
     meanwhile: Callable[[Caller], object] | None = None,
+    agent_meanwhile: Callable[[Agent], object] | None = None,
     number: str = "200",
 ) -> AsyncIterator[Talk]:
     """Two who speak until the block ends; then the gateway hangs up.
@@ -256,6 +258,7 @@ async def joined(
         answered: the agent's.
         voices: what the caller and the agent say.
         meanwhile: adds what the caller does in its dialog before it is hung up on.
+        agent_meanwhile: what the agent does in its own.
         number: dialled.
     """
     async with RtpSocket(CARRIER) as phone, RtpSocket(PBX, ssrc=0xA6E27) as desk:
@@ -266,14 +269,16 @@ async def joined(
         calling = Caller("talks").dials(sdp=offer(caller.port, sdp=offered)).is_answered()
         if meanwhile is not None:
             meanwhile(calling)
-        await peer(called.is_hung_up_on(), address=PBX, port=world.pbx_port)
+        if agent_meanwhile is not None:
+            agent_meanwhile(called)
+        at_pbx = await peer(called.is_hung_up_on(), address=PBX, port=world.pbx_port)
         sipp = await peer(
             calling.is_hung_up_on(), address=CARRIER, gateway=world.address, number=number
         )
         speaking = [asyncio.create_task(party.speak()) for party in (caller, agent)]
         live = await api.only_call()
         try:
-            yield Talk(caller, agent, live["id"], api, sipp)
+            yield Talk(caller, agent, live["id"], api, sipp, at_pbx)
         finally:
             assert (await api.decide(live["id"], "hangup")).status_code == 202
             await api.record()

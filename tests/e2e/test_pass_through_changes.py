@@ -24,6 +24,7 @@ from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.test_rtp_safety import offer
 from tests.e2e.world import World
 from tests.peers import network
+from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RATE
 from tests.peers.script import SDP
@@ -110,27 +111,40 @@ class TestHold:
     """RFC 3264 section 8.4: who is held hears the gateway, and afterwards the other one again."""
 
     @pytest.mark.parametrize("direction", ["sendonly", "inactive"])
+    @pytest.mark.parametrize("by", ["caller", "agent-1"])
     async def test_ends_where_it_began(
-        self, world: World, api: Api, peer: StartPeer, direction: str
+        self, world: World, api: Api, peer: StartPeer, by: str, direction: str
     ) -> None:
-        def holds(caller: Caller) -> None:
-            caller.waits().holds(direction)
-            caller.waits().holds("sendrecv")
+        def holds(party: Caller | Agent) -> None:
+            party.waits().holds(direction)
+            party.waits().holds("sendrecv")
 
-        async with joined(world, api, peer, meanwhile=holds) as talk:
-            await talk.agent.hears(untouched=True)
-            talk.calling.go_on()
-            talk.caller.quiet = direction == "inactive"
-            await talk.agent.hears(untouched=False, packets=50)
-            talk.calling.go_on()
-            talk.caller.quiet = False
-            await talk.agent.hears(untouched=True)
-            await talk.caller.hears(untouched=True)
-        assert_one_stream(talk.agent.heard)
+        async with joined(
+            world,
+            api,
+            peer,
+            meanwhile=holds if by == "caller" else None,
+            agent_meanwhile=holds if by == "agent-1" else None,
+        ) as talk:
+            holder, held, sipp = talk.caller, talk.agent, talk.calling
+            if by == "agent-1":
+                holder, held, sipp = talk.agent, talk.caller, talk.called
+            await held.hears(untouched=True)
+            sipp.go_on()
+            holder.quiet = direction == "inactive"
+            await held.hears(untouched=False, packets=50)
+            sipp.go_on()
+            holder.quiet = False
+            await held.hears(untouched=True)
+            await holder.hears(untouched=True)
+        assert_one_stream(held.heard)
         # Nothing is sent to who holds: its numbers stand still, and the time goes on.
-        assert_one_stream(talk.caller.heard, longest=A_MINUTE)
-        spans = [each.payload for each in talk.agent.heard if not each.untouched]
+        assert_one_stream(holder.heard, longest=A_MINUTE)
+        spans = [each.payload for each in held.heard if not each.untouched]
         assert len(set(spans)) > 20, "music, not silence"
+        timeline = (await api.record())["timeline"]
+        held_by = [(each["leg"], each["held"]) for each in timeline if each["name"] == "leg.hold"]
+        assert held_by == [(by, True), (by, False)]
 
 
 class TestQuality:

@@ -58,6 +58,7 @@ class Agent(Script):
 
     def answers(self, *, sdp: str = SDP) -> Self:
         """200 with an answer, acknowledged."""
+        self.spoken = sdp
         self._responds("200 OK", (CONTACT, "Content-Type: application/sdp"), sdp, retransmit=True)
         return self.receives("ACK")
 

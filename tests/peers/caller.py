@@ -19,10 +19,6 @@ class Caller(Script):
     def __init__(self, name: str, caller: str = "+493055501") -> None:
         super().__init__(name)
         self.dialog = tuple(line.replace("[$caller]", caller) for line in self.dialog)
-        self._offer = 0
-        """CSeq number of its last re-INVITE."""
-        self.spoken = SDP
-        """What it offered."""
 
     def dials(
         self,
@@ -146,31 +142,6 @@ class Caller(Script):
         self.receives("SUBSCRIBE", {"Event": "refer;id=[0-9]+", "Expires": "^ *0"})
         return self.replies(200, "OK", ("Expires: 0",))
 
-    def offers(self, direction: str, *, number: int | None = None, sdp: str = "") -> Self:
-        """re-INVITE: `sendonly` or `inactive` puts on hold, `sendrecv` resumes (RFC 3264 8.4).
-
-        `sdp`: what it offers from now on; empty: the same as before.
-        """
-        self.spoken = sdp or self.spoken
-        self._offer = number or next(self._cseq)
-        lines = ("Content-Type: application/sdp",)
-        return self.sends("INVITE", lines, self._sdp(direction), number=self._offer)
-
-    def holds(self, direction: str = "sendonly") -> Self:
-        """Put the gateway on hold, acknowledged."""
-        return self.offers(direction).gets(200).acknowledges_offer()
-
-    def acknowledges_offer(self) -> Self:
-        """ACK of a re-INVITE's 2xx."""
-        lines = (*self.dialog, f"CSeq: {self._offer} ACK", CONTACT)
-        return self._request("ACK", lines, retransmit=False)
-
-    def is_refused_offer(self, code: int) -> Self:
-        """A final response of 300 and above to a re-INVITE, acknowledged (17.1.1.3)."""
-        self.gets(code)
-        lines = ("[last_Via:]", "Max-Forwards: 70", *self.dialog, f"CSeq: {self._offer} ACK")
-        return self._message("ACK [next_url] SIP/2.0", lines)
-
     def is_offered(self, answer: str = "sendrecv") -> Self:
         """re-INVITE from the gateway, answered and acknowledged."""
         lines = (CONTACT, "Content-Type: application/sdp")
@@ -208,9 +179,6 @@ class Caller(Script):
         echoed = (f"Via:[${name}_via]", f"From:[${name}_from]", to, self.dialog[2])
         lines = (*echoed, f"CSeq:[${name}_cseq]", *headers)
         return self._message(f"SIP/2.0 {code} {reason}", lines, body)
-
-    def _sdp(self, direction: str) -> str:
-        return self.spoken.replace("a=sendrecv", f"a={direction}")
 
     def notifies(
         self,

@@ -64,6 +64,10 @@ class Script:
         self._variables: list[str] = []
         self._last: list[str] = []
         """Steps of another ending."""
+        self._offer = 0
+        """CSeq number of its last re-INVITE."""
+        self.spoken = SDP
+        """What it has said of its audio."""
 
     def xml(self) -> str:
         """The scenario file."""
@@ -128,6 +132,31 @@ class Script:
         """BYE from the gateway (RFC 3261 section 15)."""
         return self.receives("BYE", headers).replies(200, "OK")
 
+    def offers(self, direction: str, *, number: int | None = None, sdp: str = "") -> Self:
+        """re-INVITE: `sendonly` or `inactive` puts on hold, `sendrecv` resumes (RFC 3264 8.4).
+
+        `sdp`: what it offers from now on; empty: the same as before.
+        """
+        self.spoken = sdp or self.spoken
+        self._offer = number or next(self._cseq)
+        lines = ("Content-Type: application/sdp",)
+        return self.sends("INVITE", lines, self._sdp(direction), number=self._offer)
+
+    def holds(self, direction: str = "sendonly") -> Self:
+        """Put the gateway on hold, acknowledged."""
+        return self.offers(direction).gets(200).acknowledges_offer()
+
+    def acknowledges_offer(self) -> Self:
+        """ACK of a re-INVITE's 2xx."""
+        lines = (*self.dialog, f"CSeq: {self._offer} ACK", CONTACT)
+        return self._request("ACK", lines, retransmit=False)
+
+    def is_refused_offer(self, code: int) -> Self:
+        """A final response of 300 and above to a re-INVITE, acknowledged (17.1.1.3)."""
+        self.gets(code)
+        lines = ("[last_Via:]", "Max-Forwards: 70", *self.dialog, f"CSeq: {self._offer} ACK")
+        return self._message("ACK [next_url] SIP/2.0", lines)
+
     def refers(self, target: str, headers: tuple[str, ...] = (), *, code: int = 202) -> Self:
         """REFER within the dialog (RFC 3515 section 2.1), answered with `code`."""
         return self.sends("REFER", (f"Refer-To: {target}", *headers)).gets(code)
@@ -149,6 +178,9 @@ class Script:
         """One DTMF digit by INFO, as application/dtmf-relay."""
         body = f"Signal={digit}\nDuration=160"
         return self.sends("INFO", ("Content-Type: application/dtmf-relay",), body).gets(200)
+
+    def _sdp(self, direction: str) -> str:
+        return self.spoken.replace("a=sendrecv", f"a={direction}")
 
     def _request(
         self,
