@@ -46,6 +46,13 @@ def scene_of(start: str, verdicts: list[Verdict] | None = None, **keys: Any) -> 
     return Scene(nodes, verdicts=verdicts or (), **{"transfer_node": "hand", **keys})
 
 
+def two_transfers() -> Scene:
+    """Where the first does not succeed, the next one is dialled."""
+    again = {"type": "agent_transfer", "target": "sales", "fallback": {"default": {"end": True}}}
+    announced = {**NODES["announced"], "fallback": {"default": {"node": "again"}}}
+    return Scene({"announced": announced, "again": again})
+
+
 def refused(scene: Scene, decision: Decision) -> RefusalReason:
     """Why a decision is refused; that nothing changes is checked too."""
     events = len(scene.events)
@@ -245,12 +252,7 @@ async def test_goto_during_the_accepted_message_drops_the_transfer() -> None:
 
 
 async def test_a_cancelled_transfer_does_not_cancel_the_next() -> None:
-    again = {"type": "agent_transfer", "target": "sales", "fallback": {"default": {"end": True}}}
-    nodes = {
-        "announced": {**NODES["announced"], "fallback": {"default": {"node": "again"}}},
-        "again": again,
-    }
-    scene = Scene(nodes)
+    scene = two_transfers()
     cancel = CancelTransfer()
     result = await at(scene, "play One moment", lambda: scene.interpreter.decide(cancel))
     assert [attempt.outcome for attempt in result.attempts] == [
@@ -402,12 +404,7 @@ async def test_a_caller_who_was_handed_over_is_not_taken_back(method: str) -> No
 
 async def test_taken_back_while_it_is_asked_who_is_there_one_transfer_is_cancelled() -> None:
     """Closed, as it turns out: that is not what became of it. The next transfer is dialled."""
-    again = {"type": "agent_transfer", "target": "sales", "fallback": {"default": {"end": True}}}
-    nodes = {
-        "announced": {**NODES["announced"], "fallback": {"default": {"node": "again"}}},
-        "again": again,
-    }
-    scene = Scene(nodes)
+    scene = two_transfers()
     scene.availability.closed["billing"] = "office hours"
     cancel = CancelTransfer()
     result = await at(scene, "is billing there", lambda: scene.interpreter.decide(cancel))
