@@ -7,7 +7,6 @@ from typing import Any
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
-from tests.e2e.process import Api
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, World, prompt, transfer_node
 
 
@@ -30,12 +29,6 @@ async def dial(caller: Softphone, world: World, number: str, folder: Path, **mor
     talk = {"tone": CALLER_TONE, "record": recording, **more}
     await caller.send(commands.Dial(call="a", to=world.number(number), **talk))
     return recording
-
-
-async def attempt_of(api: Api) -> dict[str, Any]:
-    """The one attempt of the one call."""
-    (attempt,) = (await api.record())["attempts"]
-    return dict(attempt)
 
 
 def steps(attempt: dict[str, Any]) -> list[str]:

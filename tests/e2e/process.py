@@ -231,6 +231,11 @@ class Api:
         detail = await self._get(f"/v1/calls/{found[0]['id']}")
         return {**detail["call"], "timeline": detail["timeline"]}
 
+    async def attempt(self) -> dict[str, Any]:
+        """The one attempt in that record to transfer the call."""
+        (attempt,) = (await self.record())["attempts"]
+        return dict(attempt)
+
     async def ended(self) -> list[dict[str, Any]]:
         """Records, the newest first."""
         calls: list[dict[str, Any]] = (await self._get("/v1/calls", state="ended", limit="200"))[

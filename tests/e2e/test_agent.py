@@ -88,7 +88,7 @@ class TestAnAgentAnswers:
         async with await peer(agent, address=PBX, port=world.pbx_port):
             await caller.send(commands.Dial(call="a", to=world.number("200")))
             await caller.expect("disconnected", "a", by="peer")
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert attempt["outcome"] == "busy"
 
 
@@ -148,7 +148,7 @@ class TestAnAgentFails:
             await caller.expect("disconnected", "a", by="peer")
         await caller.expect("recorded", "a")
         assert listen(recording).seconds_of(PROMPTS["no-answer"]) > 0.4
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert attempt["outcome"] == "no_answer"
         assert attempt["timer"]
 

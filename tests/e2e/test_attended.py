@@ -121,7 +121,7 @@ class TestTheCallersPeerTakesBothOver:
         await pbx.send(commands.HangUp(call="in-1"))
         bye = await caller.expect("disconnected", "a", by="peer")
         assert bye.headers.get("X-End") == "completed"
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["taken_over"]) == ("connected", False)
         steps = [(step["what"], step["code"]) for step in attempt["steps"]]
         assert ("not_taken_over", 603) in steps
@@ -162,7 +162,7 @@ class TestTheCallerIsBroughtBack:
         await pbx.expect("disconnected", by="peer")
         await caller.expect("heard", "a", sound=sound_of("default"))
         await caller.expect("disconnected", "a", by="peer")
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert attempt["outcome"] == "cancelled"
 
     async def test_an_operator_takes_the_transfer_back_while_the_trunk_is_asked(
@@ -178,7 +178,7 @@ class TestTheCallerIsBroughtBack:
             await trunk.said("SIP/2.0 202")
             assert (await api.decide(call["id"], "cancel_transfer")).status_code == 202
             await pbx.expect("disconnected", by="peer")
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["taken_over"]) == ("cancelled", False)
 
     async def test_an_agent_who_hangs_up_during_the_consultation_has_declined(
@@ -190,7 +190,7 @@ class TestTheCallerIsBroughtBack:
         await pbx.send(commands.HangUp(call="in-1"))
         await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["bye_by"]) == ("declined", "target")
 
     async def test_a_busy_agent_takes_the_fallback(
@@ -201,5 +201,5 @@ class TestTheCallerIsBroughtBack:
             await calls(caller, world, "672", tmp_path)
             await caller.expect("heard", "a", sound=sound_of("code-486"))
         await caller.expect("disconnected", "a", by="peer")
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert (attempt["method"], attempt["outcome"]) == ("attended", "busy")

@@ -210,7 +210,7 @@ class TestEachMethod:
             await peer(script, address=CARRIER, gateway=world.address, number="632"),
         ):
             pass
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         dropped = [each["field"] for each in attempt["dropped"]]
         assert dropped[:4] == [
             "summary",
@@ -264,7 +264,7 @@ class TestWhatCannotTravel:
         bye = await caller.expect("disconnected", "a", by="peer")
         assert "X-Injected" not in bye.headers
         assert "X-Said" not in bye.headers
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert attempt["outcome"] == "connected"
         assert [each["field"] for each in attempt["dropped"]] == ["headers.X-Said"]
 
@@ -275,7 +275,7 @@ class TestWhatCannotTravel:
         script.is_hung_up_on({"X-Said": "^ *Hi", "X-Kept": "^ *4869"})
         async with await peer(script, address=CARRIER, gateway=world.address, number="633"):
             pass
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         (lost,) = attempt["dropped"]
         assert lost["field"] == "information.nobody"
         assert "no attribute 'nobody'" in lost["reason"]

@@ -239,7 +239,7 @@ class TestWhoCanBeReached:
             await caller.expect("disconnected", "a", by="peer")
         finally:
             await api.request("DELETE", place, headers={"Content-Type": "application/json"})
-        [attempt] = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert attempt["reason"] == "set to unavailable: at lunch"
 
 

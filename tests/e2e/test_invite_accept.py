@@ -11,7 +11,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import SOUND, Span, listen, tone_name
-from tests.e2e.handing_over import attempt_of, dial, flow, sales, steps
+from tests.e2e.handing_over import dial, flow, sales, steps
 from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, PROMPTS, RINGBACK, World, prompt, sound_of
 
@@ -73,7 +73,7 @@ class TestTheAgentIsAskedToAccept:
         await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
         await pbx.send(commands.HangUp(call="in-1"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["bye_by"]) == ("connected", "target")
         assert [s for s in steps(attempt) if s not in ("provisional", "invite_sent")] == [
             "answered",
@@ -97,7 +97,7 @@ class TestTheAgentIsAskedToAccept:
         await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
         await pbx.send(commands.HangUp(call="in-1"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         happened = steps(attempt)
         assert happened.index("whisper") < happened.index("joined")
         assert not attempt["dropped"]
@@ -136,7 +136,7 @@ class TestTheAgentIsAskedToAccept:
         await pbx.expect("disconnected", "in-1", by="peer")
         await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["timer"]) == ("declined", timer)
         assert attempt["bye_by"] == by
         assert "accept_refused" in steps(attempt)
@@ -152,7 +152,7 @@ class TestTheAgentIsAskedToAccept:
         await pbx.send(commands.HangUp(call="in-1"))
         await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["bye_by"]) == ("declined", "target")
 
     @pytest.mark.parametrize(("number", "words"), [("620", sound_of(ACCEPT)), ("628", SOUND)])
@@ -203,7 +203,7 @@ class TestTheAgentIsAskedToAccept:
         await pbx.expect("disconnected", "in-1", by="peer")
         await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         reasons = {"caller": "cancelled by the caller", "operator": "cancelled"}
         assert (attempt["outcome"], attempt["reason"]) == ("cancelled", reasons[by])
         assert "joined" not in steps(attempt)

@@ -11,7 +11,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import tone_name
-from tests.e2e.handing_over import attempt_of, dial, flow, sales, steps
+from tests.e2e.handing_over import dial, flow, sales, steps
 from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, World, prompt, sound_of
 
@@ -65,7 +65,7 @@ class TestHoldByEitherSide:
         await pbx.send(commands.HangUp(call="in-1"))
         await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         assert [s for s in steps(attempt) if s in ("hold", "resume")] == ["hold", "resume"]
 
     async def test_the_caller_holds_and_the_agent_hears_music(
@@ -109,7 +109,7 @@ class TestTheTalkIsLimited:
         assert bye is not None
         await caller.expect("heard", "a", sound=sound_of("goodbye"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["timer"]) == ("connected", "max_talk")
         assert attempt["bye_by"] == "gateway"
         assert attempt["talk_ms"] >= MAX_TALK * 1000

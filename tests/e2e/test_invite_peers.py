@@ -10,7 +10,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from tests.e2e.conftest import StartPeer
-from tests.e2e.handing_over import attempt_of, flow, steps
+from tests.e2e.handing_over import flow, steps
 from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network
@@ -49,7 +49,7 @@ async def attempt_when(
     async with await peer(agent, address=PBX, port=world.pbx_port):
         await caller.send(commands.Dial(call="a", to=world.number(number)))
         await caller.expect("disconnected", "a", by="peer")
-    return await attempt_of(api)
+    return await api.attempt()
 
 
 class TestAnAnswerCrossesTheCancel:

@@ -11,7 +11,7 @@ import pytest
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from sip.softphone.tones import SILENCE, listen, tone_name
-from tests.e2e.handing_over import attempt_of, dial, flow, sales
+from tests.e2e.handing_over import dial, flow, sales
 from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.world import AGENT_TONE, RINGBACK, World, prompt, sound_of
 
@@ -42,7 +42,7 @@ class TestTheCallerWaits:
         await pbx.send(commands.Answer(call="in-1", code=486))
         await caller.expect("heard", "a", sound=sound_of("code-486"))
         await caller.expect("disconnected", "a", by="peer")
-        attempt = await attempt_of(api)
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["talk_ms"]) == ("busy", 0)
 
     async def test_without_it_the_caller_hears_ringback(

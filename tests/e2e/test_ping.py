@@ -93,7 +93,7 @@ async def called(gateway: GatewayProcess, peer: StartPeer, api: Api) -> tuple[in
     where = {"address": CARRIER, "gateway": gateway.world.address, "number": "697"}
     async with await peer(caller, **where):
         pass
-    (attempt,) = (await api.record())["attempts"]
+    attempt = await api.attempt()
     return attempt["code"], [step["what"] for step in attempt["steps"]]
 
 

@@ -71,5 +71,5 @@ async def test_a_refer_that_is_cancelled_before_its_202(
         sipp.go_on()
         await sipp.said("SUBSCRIBE")
         await again.send("hangup")
-    (attempt,) = (await api.record())["attempts"]
+    attempt = await api.attempt()
     assert attempt["outcome"] == "cancelled"

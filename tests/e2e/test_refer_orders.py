@@ -53,7 +53,7 @@ class TestNotifyAndBye:
             call = await carrier.call(world.number("300"), Behaviour(refer=refer))
             await call.until(lambda: call.statuses("NOTIFY") == [200], network.PATIENCE)
             await call.until(lambda: call.statuses("BYE") == [200], network.PATIENCE)
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["code"]) == (outcome, code)
 
     async def test_a_notify_that_the_network_let_the_bye_overtake(

@@ -87,7 +87,7 @@ class TestAnotherTelephoneTakesAPlace:
         await caller.expect("heard", "a", sound=tone_name(COLLEAGUE_TONE))
         await caller.send(commands.HangUp(call="a"))
         await other.expect("disconnected", "b", by="peer")
-        (attempt,) = (await api.record())["attempts"]
+        attempt = await api.attempt()
         assert (attempt["outcome"], attempt["target"]) == ("connected", "sales")
 
     async def test_the_callers_own_pbx_may_move_the_caller(
