@@ -21,7 +21,7 @@ from sip.softphone.commands import Dial
 from sip.softphone.driver import Softphone
 from tests.peers import network
 from tests.peers.agent import Agent
-from tests.peers.datagram import GATEWAY, LIMIT, Peer, Socket
+from tests.peers.datagram import GATEWAY, LIMIT, Peer
 from tests.peers.sipp import Sipp
 
 PBX, ELSEWHERE, CARRIER = "127.0.0.2", "127.0.0.9", "127.0.0.3"
@@ -38,10 +38,9 @@ class Line:
     end: AsyncExitStack
 
     async def peer(self, address: str = PBX) -> Peer:
-        loop = asyncio.get_running_loop()
-        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(address, 0))
-        self.end.push_async_callback(socket.close)
-        return Peer(socket, address, transport.get_extra_info("sockname")[1], self.port)
+        peer = await Peer.at(address, self.port)
+        self.end.push_async_callback(peer.socket.close)
+        return peer
 
     async def phone(self, address: str, *options: str) -> Softphone:
         phone = await Softphone.start(address, name="peer", options=options)

@@ -35,11 +35,9 @@ class Line:
     sockets: list[Socket]
 
     async def peer(self, address: str = TRUNK, port: int = 0) -> Peer:
-        loop = asyncio.get_running_loop()
-        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(address, port))
-        self.sockets.append(socket)
-        port = transport.get_extra_info("sockname")[1]
-        return Peer(socket, address, port, self.port)
+        peer = await Peer.at(address, self.port, port)
+        self.sockets.append(peer.socket)
+        return peer
 
     async def talking(self) -> tuple[Peer, Leg]:
         """A call that was answered and acknowledged."""

@@ -7,7 +7,6 @@ Another one, at 127.0.0.7, is known by its digest alone.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ from tests.e2e.test_digest import answer, challenges
 from tests.e2e.world import PBX, REFER_TIMERS, STRANGER, World
 from tests.peers import network
 from tests.peers.caller import Caller
-from tests.peers.datagram import Peer, Socket
+from tests.peers.datagram import Peer
 from tests.peers.sipp import Sipp
 
 PROVIDER, BRANCH = "127.0.0.6", "127.0.0.7"
@@ -72,13 +71,11 @@ async def calls(script: Caller, world: World, peer: StartPeer, at: str = PROVIDE
 
 async def proof(world: World, at: str) -> str:
     """An Authorization header with which this address may call 610."""
-    loop = asyncio.get_running_loop()
-    transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(at, 0))
-    asking = Peer(socket, at, transport.get_extra_info("sockname")[1], world.port)
+    asking = await Peer.at(at, world.port)
     try:
         challenge = challenges(await asking.calls())["SHA-256"]
     finally:
-        await socket.close()
+        await asking.socket.close()
     uri = f"sip:610@{world.address[0]}:{world.port}"
     return answer(challenge, uri, user="branch-7", password=PASSWORD)
 

@@ -21,7 +21,7 @@ from sip.softphone.commands import Dial, HangUp
 from sip.softphone.driver import Softphone
 from tests.peers import network
 from tests.peers.authority import Authority
-from tests.peers.datagram import GATEWAY, LIMIT, SDP, Peer, Socket
+from tests.peers.datagram import GATEWAY, LIMIT, SDP, Peer
 
 CARRIER, ANYWHERE = "127.0.0.2", "127.0.0.9"
 USER, PASSWORD = "branch-7", "s3cret"
@@ -66,11 +66,9 @@ class Line:
 
     async def peer(self) -> Peer:
         """A bare UDP socket of the trunk's."""
-        loop = asyncio.get_running_loop()
-        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(CARRIER, 0))
-        self.end.push_async_callback(socket.close)
-        port = transport.get_extra_info("sockname")[1]
-        return Peer(socket, CARRIER, port, self.ports["udp"])
+        peer = await Peer.at(CARRIER, self.ports["udp"])
+        self.end.push_async_callback(peer.socket.close)
+        return peer
 
 
 Start = Callable[..., Awaitable[Line]]

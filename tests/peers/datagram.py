@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Self, cast
 
 from sip.message import Message
 from tests.peers import network
@@ -69,6 +69,13 @@ class Peer:
     call_id: str = field(default_factory=lambda: secrets.token_hex(8))
     cseq: int = 0
     to_tag: str = ""
+
+    @classmethod
+    async def at(cls, address: str, gateway_port: int, port: int = 0) -> Self:
+        """One that sends from there; its socket is to be closed. Port 0: any free one."""
+        loop = asyncio.get_running_loop()
+        transport, socket = await loop.create_datagram_endpoint(Socket, local_addr=(address, port))
+        return cls(socket, address, transport.get_extra_info("sockname")[1], gateway_port)
 
     def send(
         self, method: str, *headers: str, body: str = "", to: str = "100", space: str = " "
