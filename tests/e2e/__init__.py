@@ -9,7 +9,7 @@ Grouped by who the peer is; each class names the section of the RFC that it is a
     caller and agent, who talk  codecs, pass_through*, recording
     a peer with wishes of its   peer_refers, replaces, join_calls
     own for the call
-    a peer that misbehaves      faulty_peer, rehearsal, torture, garbage, fuzz
+    a peer that misbehaves      faulty_peer, rehearsal, torture, garbage, fuzz*
     the bot                     bot, bot_*, bots_at_once, speech
     the operator                operator, probe, service
     nobody                      softphone, sip_agent, sanitized, tables_swapped
