@@ -21,7 +21,7 @@
 #define TICK_NS 20000000L
 #define MAX_BEHIND_NS 100000000L
 #define LOOKS 4 /* for packets, in each tick; the last one right before the bridge */
-#define MAX_POLLS 64 /* in each look: who floods a port does not hold up the clock */
+#define MAX_POLLS 64 /* in each look, and so many packets of one socket: a second of audio that came late */
 
 static pj_pool_t *pool;
 static pj_thread_t *thread;
@@ -52,6 +52,28 @@ static void sleep_until(const struct timespec *due)
         ;
 }
 
+/* On this thread. */
+static _Thread_local bool in_turns;
+
+/* PJSIP reads a socket until it is empty. Who floods one faster than its packets are worked off, 130 000 a second
+ * where they are passed on, would never let the clock go on. So after each packet it is told to wait for the
+ * next poll, in which every socket has its turn. */
+pj_status_t __real_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation,
+                                       void *buffer, pj_ssize_t *size, pj_uint32_t flags,
+                                       pj_sockaddr_t *from, int *from_size);
+pj_status_t __wrap_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation,
+                                       void *buffer, pj_ssize_t *size, pj_uint32_t flags,
+                                       pj_sockaddr_t *from, int *from_size);
+
+pj_status_t __wrap_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation,
+                                       void *buffer, pj_ssize_t *size, pj_uint32_t flags,
+                                       pj_sockaddr_t *from, int *from_size)
+{
+    if (in_turns)
+        flags |= PJ_IOQUEUE_ALWAYS_ASYNC;
+    return __real_pj_ioqueue_recvfrom(key, operation, buffer, size, flags, from, from_size);
+}
+
 static void receive(void)
 {
     const pj_time_val at_once = {0, 0};
@@ -74,6 +96,7 @@ static int run(void *unused)
     const uint64_t one = 1;
 
     (void)unused;
+    in_turns = true;
     clock_gettime(CLOCK_MONOTONIC, &due);
     while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
         for (unsigned look = 1; look <= LOOKS; look++) {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import struct
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ import pytest
 from sip.softphone.tones import tone
 from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartGateway, StartPeer
-from tests.e2e.process import Api
-from tests.e2e.world import CARRIER, STRANGER, World
+from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.world import CARRIER, PBX, STRANGER, World
 from tests.peers import network
+from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
 from tests.peers.script import SDP
@@ -26,6 +29,12 @@ KEYS = 100
 
 TELEPHONE_EVENT = 101
 """Its payload type in the caller's SDP."""
+
+USUAL, FLOODING, MEANWHILE = b"\x7f", b"\x11", b"\x22"
+"""Bytes of G.711. An encoder makes no frame of the first one, so that it was passed on."""
+
+FLOOD = 100
+"""Packets, which the buffer of a socket has room for."""
 
 SPRAYED = 8
 """Packets in one burst; stock PJSIP follows any source after ten."""
@@ -167,6 +176,53 @@ def told(talk: Conversation) -> list[str]:
 async def refused(api: Api) -> float:
     """Keys that nobody has heard of."""
     return (await api.metrics())["switchhook_rtp_keys_refused_total"]
+
+
+class TestAFlood:
+    """Whoever sends faster than packets are worked off holds up the clock for nobody else."""
+
+    async def test_of_one_leg_takes_turns_with_the_others(
+        self, gateway: GatewayProcess, peer: StartPeer, api: Api
+    ) -> None:
+        """Both parties are one socket, which hears in what order their packets are passed on."""
+        world = gateway.world
+        async with RtpSocket(CARRIER) as both:
+            sdp = offer(both.port, CARRIER)
+            called = Agent("talks").is_called().answers(sdp=sdp).is_hung_up_on()
+            calling = Caller("talks").dials(sdp=sdp).is_answered().is_hung_up_on()
+            await peer(called, address=PBX, port=world.pbx_port)
+            await peer(calling, address=CARRIER, gateway=world.address, number="200")
+            await network.until(lambda: len(set(both.senders)) == 2, "both legs speak")
+            flooded, other = sorted(set(both.senders))
+            sent = {leg: count() for leg in (flooded, other)}
+
+            def say(kind: bytes, leg: tuple[str, int]) -> None:
+                number = next(sent[leg])
+                head = struct.pack("!BBHII", 0x80, 0, number, FRAME * number, 0xF100D)
+                both.send_raw(head + kind * FRAME, leg)
+
+            def heard(*kinds: bytes) -> list[bytes]:
+                frames = {kind * FRAME: kind for kind in kinds}
+                payloads = (packet[12:] for packet in both.received)
+                return [frames[payload] for payload in payloads if payload in frames]
+
+            async def passed_on() -> bool:
+                say(USUAL, flooded)
+                say(USUAL, other)
+                return len(heard(USUAL)) >= 20
+
+            await network.until(passed_on, "audio is passed on")
+            gateway.signal(signal.SIGSTOP)
+            for _ in range(FLOOD):
+                say(FLOODING, flooded)
+            for _ in range(SPRAYED):
+                say(MEANWHILE, other)
+            gateway.signal(signal.SIGCONT)
+            await network.until(lambda: len(heard(MEANWHILE)) == SPRAYED, "the others cross")
+            order = heard(FLOODING, MEANWHILE)
+            assert order[: 4 * SPRAYED].count(MEANWHILE) == SPRAYED
+            live = await api.only_call()
+            await api.decide(live["id"], "hangup")
 
 
 class TestAPeerBehindANat:
