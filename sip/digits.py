@@ -15,9 +15,9 @@ Press = Callable[[str, int], None]
 SHORTEST_MS = 70
 """Receivers may take a shorter key for noise (ITU-T Q.24: 40 ms); also where it is not known."""
 
-LONGEST_OPUS_MS = 1365
-"""A duration has 16 bits (RFC 4733 section 2.3.5), and 48 000 ticks a second beside Opus: a
-longer one would begin anew."""
+LONGEST_MS, LONGEST_OPUS_MS = 8191, 1365
+"""A duration has 16 bits (RFC 4733 section 2.3.5), and 8000 ticks a second or 48 000: a longer one
+would begin anew."""
 
 
 class Digits:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from config.media import Codec, Samples
 from sip.audio import Pcm
 from sip.dialog import Dialog, InviteState
-from sip.digits import LONGEST_OPUS_MS, SHORTEST_MS, Digits
+from sip.digits import LONGEST_MS, LONGEST_OPUS_MS, SHORTEST_MS, Digits
 from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
@@ -262,8 +262,8 @@ class Leg(Watched):
             return
         if waiting:
             duration_ms = SHORTEST_MS
-        if self.audio.codec == Codec.OPUS:
-            duration_ms = min(duration_ms, LONGEST_OPUS_MS)
+        longest = LONGEST_OPUS_MS if self.audio.codec == Codec.OPUS else LONGEST_MS
+        duration_ms = min(duration_ms, longest)
         if self.dialog.press(key, duration_ms):
             self.audio.mix_for(duration_ms / 1000 + KEY_PAUSE)
 

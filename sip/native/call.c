@@ -284,9 +284,11 @@ static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
     struct sh_key key = sh_rtp_key_judge(
         sh_call_transport(id),
         (struct sh_key){.begins = !(digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE),
-                        .ends = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END)});
+                        .ends = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END),
+                        .ms = known ? digit->duration : 0},
+        by_info);
     struct sh_event what = {.number = (int)digit->digit,
-                            .extra = known && key.ends ? (int)digit->duration : 0,
+                            .extra = key.ends ? (int)key.ms : 0,
                             .text1 = by_info ? &info : &rtp,
                             .text2 = passes ? &passed : NULL};
 

@@ -32,6 +32,12 @@ struct leg_rtp {
     bool marks;       /* its next one begins anew */
     struct sh_bucket keys;      /* that may still be told */
     bool key_told;              /* of the one that is down, the end is told too */
+    struct {
+        uint8_t number;
+        bool is_down;
+        uint32_t timestamp;     /* of its segment */
+        uint32_t before, ticks; /* it was down for before that segment, and by now */
+    } key;                      /* that the last packet was of */
 
     /* Passing on, relay.c; under the group lock. */
     struct leg_rtp *partner; /* whose peer's packets leave here, and ours by it */
@@ -54,6 +60,7 @@ struct sh_passing {
     struct leg_rtp *partner; /* NULL: the stream alone gets it. Holds a reference to its group lock */
     uint8_t audio;
     bool key; /* it is of a key that passes */
+    uint8_t duration[2]; /* of that key, as it goes on */
 };
 
 uint64_t sh_rtp_now_ms(void);
@@ -71,8 +78,9 @@ bool sh_rtp_is_leg(const pjmedia_transport *transport);
 unsigned sh_rtp_clock(const pjmedia_stream_info *info);
 
 /* rtp_event.c, under the group lock: let a key, its four bytes in a packet, count the ticks of the audio
- * where it comes in, and those of the peer where it leaves by this leg. */
-void sh_rtp_event_comes(const struct leg_rtp *leg, pjmedia_tp_cb_param *param);
+ * where it comes in, and those of the peer where it leaves by this leg. What comes is made one event for the
+ * stream; `duration` is the packet's own. */
+void sh_rtp_event_comes(struct leg_rtp *leg, pjmedia_tp_cb_param *param, uint8_t duration[2]);
 void sh_rtp_event_leaves(const struct leg_rtp *leg, uint8_t *event);
 
 /* relay.c, on the media clock's thread: the first under the leg's group lock, the second without any. */

@@ -225,9 +225,10 @@ PyObject *sh_rtp_counters(void);
 /* rtp_event.c */
 struct sh_key {
     bool begins, ends;
+    unsigned ms; /* 0: not known */
 };
 void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out);
-struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found);
+struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found, bool by_info);
 uint64_t sh_rtp_keys_refused(void);
 
 /* relay.c */

@@ -379,8 +379,10 @@ void sh_relay_pass(struct leg_rtp *leg, const struct sh_passing *passing, pjmedi
 
     if (!whole || header->pt != passing->audio) {
         deliver(packet);
-        if (whole && passing->key && size >= SH_EVENT_BYTES)
+        if (whole && passing->key && size >= SH_EVENT_BYTES) {
+            memcpy((uint8_t *)payload + 2, passing->duration, sizeof passing->duration);
             forward(partner, leg, header, payload, size, true);
+        }
     } else if (count_received(stream, header, size)) {
         forward(partner, leg, header, payload, size, false);
     }

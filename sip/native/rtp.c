@@ -150,7 +150,7 @@ static void on_rtp(pjmedia_tp_cb_param *param)
 
             passing = sh_relay_judge(leg, header, param->size);
             if (leg->event_in > 0 && header->pt == leg->event_in)
-                sh_rtp_event_comes(leg, param);
+                sh_rtp_event_comes(leg, param, passing.duration);
         }
     }
     pj_grp_lock_release(leg->base.grp_lock);
@@ -225,7 +225,7 @@ static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attac
     leg->rtp_cb = param->rtp_cb2;
     leg->rtcp_cb = param->rtcp_cb;
     leg->sent_ms = 0;
-    leg->marks = leg->event_known = false;
+    leg->marks = leg->event_known = leg->key.is_down = false;
     leg->audio_in = (uint8_t)info.rx_pt;
     leg->audio_out = (uint8_t)info.tx_pt;
     leg->event_in = info.rx_event_pt;

@@ -4,9 +4,13 @@
  */
 #include "leg_rtp.h"
 
+#include <string.h>
+
 /* Keys of one leg: dialling equipment needs 40 ms for each and as much between them (ITU-T Q.24), and
  * whoever sends without a pause 25 a second. What a network has held up comes at once. */
 #define KEYS ((struct sh_rate){.per_second = 30, .burst = 30})
+
+#define END_OF_EVENT 0x80 /* the E bit, beside the volume (RFC 4733 section 2.3.3) */
 
 static _Atomic uint64_t refused;
 
@@ -40,15 +44,45 @@ void sh_rtp_event_leaves(const struct leg_rtp *leg, uint8_t *event)
     scale_event(event, leg->audio_clock, leg->event_clock_out);
 }
 
-void sh_rtp_event_comes(const struct leg_rtp *leg, pjmedia_tp_cb_param *param)
+/* Whether a packet goes on with the key that is down, in a segment of its own: where 65 535 ticks are not
+ * enough, 1.4 s beside Opus, the duration begins again from the end of the last segment (RFC 4733 section
+ * 2.5.1.3). Some peers end a segment with their last packet that fits in it. */
+static bool begins_segment(const struct leg_rtp *leg, const pjmedia_rtp_hdr *header,
+                           const uint8_t *event)
+{
+    unsigned clock = leg->event_clock_in ? leg->event_clock_in : leg->audio_clock;
+    uint64_t longest = (uint64_t)UINT16_MAX * leg->audio_clock / clock;
+    uint32_t step = pj_ntohl(header->ts) - leg->key.timestamp;
+
+    return leg->key.is_down && event[0] == leg->key.number && !header->m && step <= longest &&
+           step > longest - longest / 16;
+}
+
+void sh_rtp_event_comes(struct leg_rtp *leg, pjmedia_tp_cb_param *param, uint8_t duration[2])
 {
     const pjmedia_rtp_hdr *header;
-    const void *event;
+    const void *payload;
     unsigned size;
+    uint8_t *event;
+    uint32_t timestamp;
 
-    if (pjmedia_rtp_decode_rtp(NULL, param->pkt, (int)param->size, &header, &event, &size) ==
-            PJ_SUCCESS && size >= SH_EVENT_BYTES)
-        scale_event((uint8_t *)event, leg->event_clock_in, leg->audio_clock);
+    if (pjmedia_rtp_decode_rtp(NULL, param->pkt, (int)param->size, &header, &payload, &size) !=
+            PJ_SUCCESS || size < SH_EVENT_BYTES)
+        return;
+    event = (uint8_t *)payload;
+    scale_event(event, leg->event_clock_in, leg->audio_clock);
+    memcpy(duration, event + 2, 2);
+    timestamp = pj_ntohl(header->ts);
+    if (begins_segment(leg, header, event))
+        leg->key.before += timestamp - leg->key.timestamp;
+    else if (timestamp != leg->key.timestamp || event[0] != leg->key.number)
+        leg->key.before = 0;
+    leg->key.number = event[0];
+    leg->key.timestamp = timestamp;
+    leg->key.is_down = !(event[1] & END_OF_EVENT);
+    leg->key.ticks = leg->key.before + (uint32_t)(duration[0] << 8 | duration[1]);
+    if (leg->key.before) /* the stream would take a shorter one for another key */
+        event[2] = event[3] = UINT8_MAX;
 }
 
 /* What telephone-event counts by, both ways, in the stream that is attached next. 0: as its audio. */
@@ -65,8 +99,8 @@ void sh_rtp_event_clocks(pjmedia_transport *transport, unsigned in, unsigned out
 }
 
 /* What is told of a key, of what its stream or an INFO says. Of a flood nobody learns more than `KEYS`, and of
- * each key its end once. */
-struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found)
+ * each key its end once, and all its segments as one. */
+struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found, bool by_info)
 {
     struct leg_rtp *leg = (struct leg_rtp *)transport;
     struct sh_key told;
@@ -80,7 +114,10 @@ struct sh_key sh_rtp_key_judge(pjmedia_transport *transport, struct sh_key found
             atomic_fetch_add_explicit(&refused, 1, memory_order_relaxed);
     }
     told = (struct sh_key){.begins = found.begins && leg->key_told,
-                           .ends = found.ends && leg->key_told};
+                           .ends = found.ends && leg->key_told,
+                           .ms = found.ms};
+    if (!by_info && leg->key.before)
+        told.ms = (unsigned)((uint64_t)leg->key.ticks * 1000 / leg->audio_clock);
     if (found.ends)
         leg->key_told = false;
     pj_grp_lock_release(leg->base.grp_lock);

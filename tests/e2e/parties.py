@@ -10,7 +10,7 @@ import asyncio
 import random
 import re
 import struct
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count, pairwise
@@ -108,7 +108,8 @@ class Party:
         """Payload type of its keys."""
         self.voice = voice
         self.quiet = False
-        self._keys: list[bytes] = []
+        self._keys: list[tuple[bytes, int]] = []
+        """Payloads, and by how much each one's timestamp is later."""
         self._lost = 0
         self.said: set[bytes] = set()
         self.packets = 0
@@ -136,31 +137,27 @@ class Party:
         self._gateway = to = await spoken_to(self._socket)
         loop = asyncio.get_running_loop()
         due = loop.time()
-        down = 0
+        down = 0  # samples since the timestamp of the key's packets
         for index in count():
             voice = self.voice
             if self._keys:
-                self._socket.send(self._keys.pop(0), to, self.events, 0 if down else voice.samples)
-                down += 1
+                payload, later = self._keys.pop(0)
+                self._socket.send(payload, to, self.events, later)
+                down += voice.samples - later
             elif self.quiet:
                 self._socket.skip(voice.samples)
             else:
-                if down:
-                    self._socket.skip((down - 1) * voice.samples)
-                    down = 0
+                self._socket.skip(down)
+                down = 0
                 self._say(voice.frame(index), to)
             due = max(due, loop.time() - BEHIND) + voice.frames * FRAME / RATE
             await asyncio.sleep(due - loop.time())
 
     def press(self, key: int, frames: int) -> list[bytes]:
         """A key, for so many packets and two repetitions of the last (RFC 4733 section 2.5.1.4)."""
-        unit = self.voice.event_clock // 50
-        packets = [
-            struct.pack("!BBH", key, 0x0A | (0x80 if i == frames else 0), unit * i)
-            for i in range(1, frames + 1)
-        ]
-        self._keys = [*packets, packets[-1], packets[-1]]
-        return list(self._keys)
+        packets = list(_packets_of(key, self.voice, frames))
+        self._keys = [*packets, (packets[-1][0], 0), (packets[-1][0], 0)]
+        return [payload for payload, _ in self._keys]
 
     def throw(self, packet: bytes) -> None:
         """Send anything to where the gateway's audio comes from."""
@@ -216,6 +213,18 @@ class Party:
         said = self.other.said if self.other is not None else set()
         came = zip(self._socket.received[start:], self._socket.senders[start:], strict=True)
         return [_parse(packet, said) for packet, sender in came if sender == self._gateway]
+
+
+def _packets_of(key: int, voice: Voice, frames: int) -> Iterator[tuple[bytes, int]]:
+    """A key's packets; what lasts longer than 16 bits can tell in segments (RFC 4733 2.5.1.3)."""
+    longest, unit, segment, later = 0xFFFF, voice.event_clock // 50, 0, voice.samples
+    for ticks in range(unit, unit * frames + 1, unit):
+        if ticks - segment > longest:
+            yield struct.pack("!BBH", key, 0x0A, longest), later
+            segment, later = segment + longest, longest * voice.samples // unit
+        end = 0x80 if ticks == unit * frames else 0
+        yield struct.pack("!BBH", key, 0x0A | end, ticks - segment), later
+        later = 0
 
 
 def _parse(data: bytes, said: set[bytes]) -> Packet:

@@ -194,6 +194,39 @@ class TestKeys:
         assert durations == sorted(durations)
         assert durations[-1] > 65_000
 
+    @pytest.mark.parametrize(
+        ("agent", "heard_ms"),
+        [
+            pytest.param(ANSWERS, None, id="passed on"),
+            pytest.param(G711U, 3000, id="to PCMU"),
+        ],
+    )
+    async def test_longer_than_a_packet_can_tell_are_one(
+        self, world: World, api: Api, peer: StartPeer, agent: Kind, heard_ms: int | None
+    ) -> None:
+        """RFC 4733 section 2.5.1.3: the duration begins anew in each segment."""
+        voices = CALLS.voice, agent.voice
+        passes = heard_ms is None
+        async with joined(world, api, peer, CALLS.sdp, agent.sdp, voices=voices) as talk:
+            await talk.agent.hears(untouched=passes, packets=30)
+            pressed = talk.caller.press(5, frames=150)
+            await network.until(
+                lambda: sum(ended(each, agent) for each in talk.agent.heard) >= 3,
+                "the key has crossed",
+            )
+            await talk.agent.hears(untouched=passes)
+        keys = [each for each in talk.agent.heard if each.payload_type == agent.events]
+        if heard_ms is None:
+            assert [each.payload for each in keys] == pressed
+            assert len({each.timestamp for each in keys}) == 3
+        else:
+            assert len({each.timestamp for each in keys}) == 1
+            (ticks,) = struct.unpack("!H", keys[-1].payload[2:])
+            assert ticks * 1000 / agent.voice.event_clock == pytest.approx(heard_ms, abs=1)
+        timeline = (await api.record())["timeline"]
+        told = [event["digit"] for event in timeline if event["name"] == "dtmf.received"]
+        assert told == ["5"]
+
 
 def ended(packet: Packet, kind: Kind) -> bool:
     """Whether it tells the end of a key."""
