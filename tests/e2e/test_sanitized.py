@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.parties import joined
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
+from tests.fuzz.audio import reported, thrown
 from tests.peers.caller import Caller
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +39,9 @@ START_LIMIT = 80.0
 
 UNIT_LIMIT = 240.0
 """Seconds for the tests of a path: the sanitizers make them several times slower."""
+
+THROWN, SEED = 100, 4475
+"""Mutated packets that each party sends at once, and which."""
 
 WATCHED = ["tests/unit/sip", "tests/e2e/test_gate.py", "tests/e2e/test_tables_swapped.py"]
 """Unit tests, hostile requests, and tables swapped under load."""
@@ -129,7 +134,8 @@ async def test_calls_pass_under_it(
 async def test_audio_that_passes_now_and_then_does_under_it(
     sanitizer: Mapping[str, str], peer: StartPeer, tmp_path: Path
 ) -> None:
-    """Begun and ended by recordings, a hold and keys, while the media clock sends."""
+    """Begun and ended by recordings, a hold and keys, while the media clock sends; and harmed."""
+    rng = Random(SEED)
 
     def holds(caller: Caller) -> None:
         caller.waits().holds("sendonly").waits().holds("sendrecv")
@@ -151,6 +157,10 @@ async def test_audio_that_passes_now_and_then_does_under_it(
                     await api.decide(talk.id, "recording", action="stop")
                     await talk.agent.hears(untouched=True)
                     talk.caller.press(6, frames=8)
+                    for party in (talk.caller, talk.agent):
+                        for _ in range(THROWN):
+                            party.throw(thrown(party.ssrc, party.events, rng))
+                            party.throw_report(reported(party.ssrc, rng))
                 talk.calling.go_on()
                 await talk.agent.hears(untouched=False, packets=30)
                 talk.calling.go_on()
