@@ -1,14 +1,18 @@
 """A SIP peer that notes when each request came, to the microsecond: what SIPp cannot tell.
 
-It does as little as the measurements need: it calls, acknowledges and is hung up on; it refuses a
-REFER, and an INVITE after a while. On loopback nothing is repeated.
+The kernel says when, so that it does not matter what else this process had to do. The peer does
+as little as the measurements need: it calls, acknowledges and is hung up on; it refuses a REFER,
+and an INVITE after a while. On loopback nothing is repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from sip.message import Message, address, user_part
 
@@ -22,7 +26,13 @@ a=rtpmap:0 PCMU/8000
 """
 
 
-class SipPeer(asyncio.DatagramProtocol):
+SO_TIMESTAMPNS = 35
+"""Linux' socket(7): each datagram comes with the moment at which the kernel got it."""
+
+_TIMESPEC = struct.Struct("@qq")
+
+
+class SipPeer:
     """One address of the trunk or of the PBX. Calls are known by the user part of their From."""
 
     def __init__(self, host: str, busy_after: float = 0.0) -> None:
@@ -41,14 +51,17 @@ class SipPeer(asyncio.DatagramProtocol):
     async def open(self, port: int = 0) -> None:
         """Bind."""
         self._loop = asyncio.get_running_loop()
-        self._transport, _ = await self._loop.create_datagram_endpoint(
-            lambda: self, local_addr=(self._host, port)
-        )
-        self._port = self._transport.get_extra_info("sockname")[1]
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._socket.setblocking(False)
+        self._socket.bind((self._host, port))
+        self._port = self._socket.getsockname()[1]
+        self._loop.add_reader(self._socket, self._receive)
 
     def close(self) -> None:
         """Let go of the socket."""
-        self._transport.close()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
 
     def call(self, gateway: tuple[str, int], number: str, caller: str, media_port: int) -> None:
         """Send an INVITE; its 200 is acknowledged."""
@@ -64,30 +77,37 @@ class SipPeer(asyncio.DatagramProtocol):
             body=body,
         )
 
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """A message came."""
-        now = time.monotonic()
-        message = Message(data.decode())
+    def _receive(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                data, [(_, _, stamp)], _, gateway = self._socket.recvmsg(
+                    65536, socket.CMSG_SPACE(_TIMESPEC.size)
+                )
+                seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+                age = time.time() - (seconds + nanoseconds / 1e9)
+                self._take(Message(data.decode()), gateway, time.monotonic() - age)
+
+    def _take(self, message: Message, gateway: tuple[str, int], at: float) -> None:
         if message.status is not None:
             if message.status == 200 and message.method == "INVITE":
-                self._acknowledge(message, addr)
+                self._acknowledge(message, gateway)
             return
         caller = message.header("Call-ID").partition("@")[0]
         match message.method:
             case "INVITE":
                 caller = user_part(message.header("From"))
-                self.invited.setdefault(caller, now)
-                self._loop.call_later(self._busy_after, self._refuse, message, addr, caller)
+                self.invited.setdefault(caller, at)
+                self._loop.call_later(self._busy_after, self._refuse, message, gateway, caller)
             case "REFER":
-                self.referred.setdefault(caller, now)
-                self._answer(message, addr, "603 Decline")
+                self.referred.setdefault(caller, at)
+                self._answer(message, gateway, "603 Decline")
             case "BYE":
-                self._answer(message, addr, "200 OK")
+                self._answer(message, gateway, "200 OK")
                 self.on_end(caller)
             case "ACK":
                 pass
             case _:
-                self._answer(message, addr, "200 OK")
+                self._answer(message, gateway, "200 OK")
 
     def _refuse(self, invite: Message, gateway: tuple[str, int], caller: str) -> None:
         self._answer(invite, gateway, "486 Busy Here")
@@ -128,4 +148,4 @@ class SipPeer(asyncio.DatagramProtocol):
         self._send(lines, "", gateway)
 
     def _send(self, lines: list[str], body: str, gateway: tuple[str, int]) -> None:
-        self._transport.sendto("\r\n".join([*lines, "", body]).encode(), gateway)
+        self._socket.sendto("\r\n".join([*lines, "", body]).encode(), gateway)

@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import re
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,11 @@ COLLECT_AFTER = (700, 2, 4000)
 loop meanwhile, 50 ms and more for 500 bot calls. It would find little: a call that is over is no
 cycle (tests/e2e/test_sip_agent.py), so that it goes when its last reference does. One of what is
 young walks what was made since the last of its kind: with 10, up to 18 ms under load."""
+
+SWITCH_AFTER = 0.0005
+"""Seconds after which a thread beside the loop (records, the database) gives Python's lock back to
+it; Python's are 0.005. A bot's command reaches the wire in 3.7 ms instead of 4.4 (p95 at 100
+calls/s), and a signalled call costs no more."""
 
 _AGES = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -236,6 +242,7 @@ async def _gateway(configuration: Configuration, log_level: int) -> None:
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     gc.enable()
+    sys.setswitchinterval(SWITCH_AFTER)
     await gateway.run()
 
 
