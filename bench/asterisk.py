@@ -77,14 +77,14 @@ class Asterisk:
         Args:
             folder: new; at the same place for Asterisk, should `command` change its root.
             command: runs it, e.g. `asterisk`.
-            legs: so many RTP ports.
+            legs: there is room for so many; twice, since it looks for free ports at random.
         """
         self.address = GATEWAY, network.free_port(GATEWAY)
         self.bot_port = network.free_port(GATEWAY)
         self.pbx_port = network.free_port(PBX)
         self.folder = folder
         self.command = [*shlex.split(command), "-f", "-C", str(folder / "etc/asterisk.conf")]
-        first, last = network.free_udp_range(GATEWAY, 2 * legs + 2)
+        first, last = network.free_udp_range(GATEWAY, 4 * legs)
         for name in FOLDERS:
             (folder / name).mkdir(parents=True)
         for name, seconds in (("short", 0.2), ("prompt", 3.0)):
@@ -105,7 +105,7 @@ astlogdir => {folder}/log
             "modules.conf": "[modules]\nautoload = no\n"
             + "".join(f"load = {module}.so\n" for module in MODULES),
             "logger.conf": "[general]\n[logfiles]\nmessages.log => error,warning\n",
-            "cdr.conf": "[general]\nenable = yes\n[csv]\n",
+            "cdr.conf": "[general]\nenable = yes\n[csv]\nusegmtime = yes\n",
             "rtp.conf": f"[general]\nrtpstart = {first}\nrtpend = {last}\nicesupport = no\n",
             "pjsip.conf": f"""
 [udp]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import StartPeer
 from tests.e2e.parties import AGENT_SDP, PCMA, PCMU, Talk, Voice, joined
-from tests.e2e.process import Api, GatewayProcess
+from tests.e2e.process import Api, GatewayProcess, served
 from tests.e2e.test_fuzz import BATCH, ROUNDS, rng
 from tests.e2e.world import World
 from tests.fuzz.audio import reported, thrown
@@ -30,12 +30,7 @@ __all__ = ["rng"]
 @pytest.fixture(scope="module")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway that only this file uses."""
-    world = World(tmp_path_factory.mktemp("harmed"))
-    world.write()
-    process = GatewayProcess(world)
-    process.start()
-    yield process
-    assert process.stop() == 0, process.log_tail()
+    yield from served(World(tmp_path_factory.mktemp("harmed")))
 
 
 class TestMedia:
