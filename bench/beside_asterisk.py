@@ -19,11 +19,11 @@ from bench import asterisk, bot_media, echo_bot, gateway, rtp_load, transferred
 from bench.bot_media import RATE, SETTLE, TAIL, UP_LIMIT, place_calls
 from bench.gateway import START_LIMIT, Load, beside
 from bench.measurement import Figure
+from bench.rtp_load import free_ports
 from bench.sampling import sample, share
 from bench.short_calls import at_once, per_call, place
 from bench.transferred import answer_calls, gaps
 from tests.e2e.world import CARRIER, PBX
-from tests.peers import network
 
 COMMAND = "ASTERISK"
 """The environment's variable that names it."""
@@ -123,7 +123,7 @@ class BesideAsterisk:
             return Carried(per_call(before, sample(product.pid), calls), sipp.failed_calls())
 
     async def _talking(self, starts: Starts, folder: Path, *, agents: bool) -> Carried:
-        callers, desks = self._ports(CARRIER), self._ports(PBX)
+        callers, desks = (free_ports(address, self.calls) for address in (CARRIER, PBX))
         number = transferred.NUMBER if agents else bot_media.NUMBER
         async with starts(folder, 2 * self.calls + 50) as product:
             with ExitStack() as ends:
@@ -133,10 +133,12 @@ class BesideAsterisk:
                     audio.append(ends.enter_context(beside(rtp_load.run, PBX, desks)))
                 for each in (bot, *audio):
                     await each.says("ready", START_LIMIT)
-                peers = [await answer_calls(folder, product.pbx_port, desks, self.seconds)]
-                peers += [
+                peers = []
+                if agents:
+                    peers.append(await answer_calls(folder, product.pbx_port, desks, self.seconds))
+                peers.append(
                     await place_calls(folder, product.address, callers, self.seconds, number=number)
-                ]
+                )
                 try:
                     for each in audio:
                         await each.says("up", self.calls / RATE + UP_LIMIT)
@@ -150,10 +152,6 @@ class BesideAsterisk:
                 window = before.at, after.at - TAIL
                 lost = sum(missing(each, *window) for each in audio)
         return Carried(share(before, after) * 100 / self.calls, lost)
-
-    def _ports(self, address: str) -> list[int]:
-        first, _ = network.free_udp_range(address, 2 * self.calls)
-        return [first + 2 * call for call in range(self.calls)]
 
 
 def missing(audio: Load, begin: float, end: float) -> int:

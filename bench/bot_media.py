@@ -19,13 +19,12 @@ from bench.echo_bot import Arrivals
 from bench.gateway import START_LIMIT, Gateway, Load, beside, running, world
 from bench.measurement import Figure
 from bench.numbered import NUMBERS
-from bench.rtp_load import CallAudio
+from bench.rtp_load import CallAudio, free_ports
 from bench.sampling import Sample, sample, share
 from bench.table import percentile
 from bench.yardstick import Speed, share_of_core
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER
-from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.script import SDP
 from tests.peers.sipp import Sipp
@@ -126,8 +125,7 @@ async def talking(
 ) -> AsyncIterator[Talking]:
     """So many calls at once, for `seconds` from here; `meanwhile` is entered before they begin."""
     made = world(folder, calls + 50)
-    first, _ = network.free_udp_range(CARRIER, 2 * calls)
-    ports = [first + 2 * call for call in range(calls)]
+    ports = free_ports(CARRIER, calls)
     with (
         beside(echo_bot.serve, made.bot_port) as bot,
         beside(rtp_load.run, CARRIER, ports) as load,

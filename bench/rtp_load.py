@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 from bench.numbered import SAMPLES, Reader, mulaw_frame
+from tests.peers import network
 
 PTIME = 0.02
 SLOTS = 20
@@ -39,6 +40,12 @@ class CallAudio:
     numbers: array[int] = field(default_factory=lambda: array("i"))
     times: array[float] = field(default_factory=lambda: array("d"))
     reader: Reader = field(default_factory=Reader)
+
+
+def free_ports(address: str, calls: int) -> list[int]:
+    """A port for the audio of each call; the one after it is for its RTCP."""
+    first, _ = network.free_udp_range(address, 2 * calls)
+    return [first + 2 * call for call in range(calls)]
 
 
 def run(address: str, ports: list[int], pipe: Connection) -> None:

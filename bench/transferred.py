@@ -17,11 +17,10 @@ from bench.bot_media import AUDIO, RATE, SETTLE, TAIL, UP_LIMIT, place_calls, st
 from bench.gateway import START_LIMIT, beside, running, world
 from bench.measurement import Figure
 from bench.numbered import NUMBERS
-from bench.rtp_load import CallAudio
+from bench.rtp_load import CallAudio, free_ports
 from bench.sampling import share
 from bench.yardstick import Speed, share_of_core
 from tests.e2e.world import CARRIER, PBX
-from tests.peers import network
 from tests.peers.agent import Agent
 from tests.peers.sipp import Sipp
 
@@ -50,7 +49,7 @@ class Transferred:
         """Bring the calls up, look at the gateway before and after, and end them."""
         assert SETTLE + self.seconds <= NUMBERS * rtp_load.PTIME - TAIL
         made = world(folder, 2 * self.calls + 50, pass_through=not self.mixed)
-        callers, agents = self._ports(CARRIER), self._ports(PBX)
+        callers, agents = (free_ports(address, self.calls) for address in (CARRIER, PBX))
         with (
             beside(rtp_load.run, CARRIER, callers) as calling,
             beside(rtp_load.run, PBX, agents) as called,
@@ -93,10 +92,6 @@ class Transferred:
             Figure("lost or cut on the way to callers", gaps(at_callers, *window)),
             Figure("memory per call", (after.memory - idle.memory) / self.calls / 1000, "KB"),
         ]
-
-    def _ports(self, address: str) -> list[int]:
-        first, _ = network.free_udp_range(address, 2 * self.calls)
-        return [first + 2 * call for call in range(self.calls)]
 
 
 async def answer_calls(folder: Path, port: int, ports: list[int], seconds: float) -> Sipp:
