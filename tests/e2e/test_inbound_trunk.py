@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from sip.softphone import commands
@@ -14,6 +12,7 @@ from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import CALLER_TONE, CARRIER, STRANGER, World
 from tests.peers import network
 from tests.peers.caller import Caller
+from tests.peers.standstill import standstill
 
 
 class TestACallIsTaken:
@@ -80,12 +79,9 @@ class TestACallIsGivenUp:
     ) -> None:
         script = Caller("cancels at once").dials(once=True).cancels()
         # The gateway answers at once. Held for a moment, it finds INVITE and CANCEL together.
-        gateway.signal(signal.SIGSTOP)
-        try:
+        async with standstill(gateway.pid):
             sipp = await peer(script, address=CARRIER, gateway=world.address, number="100")
             await sipp.said("CANCEL")
-        finally:
-            gateway.signal(signal.SIGCONT)
         async with sipp:
             pass
         record = await api.record()

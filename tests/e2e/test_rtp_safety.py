@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import struct
 from itertools import count
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
 from tests.peers.script import SDP
+from tests.peers.standstill import standstill
 
 SPEECH, THEFT, AGAIN = 440, 1320, 880
 """Hz: what the caller says, what the stranger says, what the caller says afterwards."""
@@ -212,12 +212,11 @@ class TestAFlood:
                 return len(heard(USUAL)) >= 20
 
             await network.until(passed_on, "audio is passed on")
-            gateway.signal(signal.SIGSTOP)
-            for _ in range(FLOOD):
-                say(FLOODING, flooded)
-            for _ in range(SPRAYED):
-                say(MEANWHILE, other)
-            gateway.signal(signal.SIGCONT)
+            async with standstill(gateway.pid):
+                for _ in range(FLOOD):
+                    say(FLOODING, flooded)
+                for _ in range(SPRAYED):
+                    say(MEANWHILE, other)
             await network.until(lambda: len(heard(MEANWHILE)) == SPRAYED, "the others cross")
             order = heard(FLOODING, MEANWHILE)
             assert order[: 4 * SPRAYED].count(MEANWHILE) == SPRAYED

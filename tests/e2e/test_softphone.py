@@ -20,6 +20,7 @@ from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.world import GATEWAY, PBX
 from tests.peers import network
 from tests.peers.agent import Agent
+from tests.peers.standstill import standstill
 
 ALICE = "127.0.0.2"
 BOB = "127.0.0.3"
@@ -92,13 +93,10 @@ class TestCalls:
         leaves = Behaviour(invite=(Wait(0.5), Reply(200, sdp=True), Bye(answered=False)))
         async with FaultyPeer(BOB, behaviour=leaves) as peer:
             await alice.send(commands.Dial(call="a", to=peer.uri, tone=440))
-            os.kill(alice.pid, signal.SIGSTOP)
-            try:
+            async with standstill(alice.pid):
                 await network.until(
                     lambda: any(call.sent("BYE") for call in peer.calls.values()), "BYE is sent"
                 )
-            finally:
-                os.kill(alice.pid, signal.SIGCONT)
             await alice.expect("disconnected", "a", by="peer")
 
     async def test_a_call_is_answered_by_hand(self, alice: Softphone, bob: Softphone) -> None:
@@ -246,14 +244,11 @@ class TestTheProcess:
     ) -> None:
         monkeypatch.setattr("sip.softphone.driver.REPORT_LIMIT", 0.05)
         monkeypatch.setattr("sip.softphone.driver.STATISTICS_LIMIT", 0.05)
-        os.kill(alice.pid, signal.SIGSTOP)
-        try:
+        async with standstill(alice.pid):
             with pytest.raises(SoftphoneError, match=r"no 'dtmf' within [0-9.]+ s, and not"):
                 await alice.expect("dtmf", within=0.05)
             with pytest.raises(SoftphoneError, match=r"no .done do='policy'. within [0-9.]+ s\n"):
                 await alice.send(commands.Policy())
-        finally:
-            os.kill(alice.pid, signal.SIGCONT)
 
     async def test_a_taken_address_ends_it_with_the_reason(self, alice: Softphone) -> None:
         port = int(alice.uri.rpartition(":")[2])
