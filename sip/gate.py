@@ -1,4 +1,4 @@
-"""The admission gate's tables (sip/native/gate.c), made from the settings."""
+"""The admission gate's tables (sip/native/gate_tables.c), made from the settings."""
 
 from __future__ import annotations
 

@@ -8,6 +8,9 @@
  *   wire.c        every SIP message on the wire, for the ladder and as evidence
  *   shape.c       whether a request may be read at all
  *   gate.c        who may send us what, decided before a call object exists
+ *   gate_dialog.c   what is served inside a dialog
+ *   gate_tables.c   whom it knows
+ *   gate_answers.c  what it answers, counted
  *   challenge.c   which challenges to our own requests are answered
  *   digest.c      challenges those who call, and judges their answers
  *   rate.c        token buckets
@@ -114,7 +117,7 @@ pj_status_t sh_capabilities_register(pjsip_endpoint *endpt);
 /* shape.c */
 const char *sh_shape_fault(const pjsip_rx_data *rdata, int *code);
 
-/* gate.c */
+/* gate_tables.c */
 struct sh_source {
     uint32_t network; /* host byte order */
     uint32_t mask;
@@ -146,12 +149,14 @@ struct sh_gate_tables {
     struct sh_gate_policy policy;
 };
 pj_status_t sh_gate_replace(const struct sh_gate_tables *tables);
-PyObject *sh_gate_counters(void);
 struct sh_peer {
     pjsua_acc_id account;
     uint32_t address; /* that its INVITE came from or went to, host byte order; 0: not known */
 };
 bool sh_gate_is_peer(const pjsip_rx_data *rdata, struct sh_peer peer);
+
+/* gate_answers.c */
+PyObject *sh_gate_counters(void);
 
 /* digest.c */
 struct sh_credential {
