@@ -20,9 +20,11 @@ import numpy as np
 import soundfile
 import uvloop
 
-from bench import bot_media, short_calls, transferred
+from bench import short_calls
+from bench.exchange import Exchange
+from bench.load import raise_priority
 from bench.numbered import SAMPLES
-from bench.rtp_load import raise_priority
+from bench.talking import AGENT_NUMBER, BOT_NUMBER
 from sip.softphone.tones import tone
 from tests.e2e.world import CARRIER, GATEWAY, PBX
 from tests.peers import network
@@ -128,10 +130,10 @@ contact = sip:sales@{PBX}:{self.pbx_port}
 exten => {short_calls.NUMBER},1,Answer()
  same => n,Playback({folder}/prompt)
  same => n,Hangup()
-exten => {bot_media.NUMBER},1,Answer()
+exten => {BOT_NUMBER},1,Answer()
  same => n,AudioSocket({UUID},{GATEWAY}:{self.bot_port})
  same => n,Hangup()
-exten => {transferred.NUMBER},1,Answer()
+exten => {AGENT_NUMBER},1,Answer()
  same => n,Playback({folder}/short)
  same => n,Dial(PJSIP/pbx)
  same => n,Hangup()
@@ -155,8 +157,8 @@ media_address = {GATEWAY}
 
 
 @asynccontextmanager
-async def running(asterisk: Asterisk) -> AsyncIterator[int]:
-    """Its process id, once it takes calls."""
+async def running(asterisk: Asterisk) -> AsyncIterator[Exchange]:
+    """It, once it takes calls."""
     log = asterisk.folder / "log/output"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -169,7 +171,9 @@ async def running(asterisk: Asterisk) -> AsyncIterator[int]:
             START_LIMIT,
         )
         assert process.returncode is None, f"it ended\n{log.read_text(errors='replace')}"
-        yield process.pid
+        yield Exchange(
+            process.pid, asterisk.address, asterisk.pbx_port, asterisk.bot_port, serve_echo
+        )
     finally:
         with suppress(ProcessLookupError):
             process.terminate()

@@ -10,20 +10,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench import asterisk, bot_media, echo_bot, gateway, rtp_load, transferred
-from bench.bot_media import RATE, SETTLE, TAIL, UP_LIMIT, place_calls
-from bench.gateway import START_LIMIT, Load, beside
+from bench import asterisk, gateway, talking
+from bench.exchange import Exchange
+from bench.load import Load
 from bench.measurement import Figure
-from bench.rtp_load import free_ports
-from bench.sampling import sample, share
+from bench.sampling import share
 from bench.short_calls import at_once, per_call, place
-from bench.transferred import answer_calls, gaps
-from tests.e2e.world import CARRIER, PBX
+from bench.talking import TAIL, check_length
+from bench.transferred import lost
 
 COMMAND = "ASTERISK"
 """The environment's variable that names it."""
@@ -32,36 +31,23 @@ HALF = 0.5
 """Of Asterisk's CPU: twice its capacity."""
 
 
-@dataclass(frozen=True)
-class Product:
-    """One of the two, ready for calls."""
-
-    pid: int
-    address: tuple[str, int]
-    bot_port: int
-    pbx_port: int
-    bot: Callable[..., None]
-    """The bot that it can talk to, as a process."""
-
-
-Starts = Callable[[Path, int], AbstractAsyncContextManager[Product]]
-"""In this folder, with room for so many legs."""
+Starts = Callable[[Path, int], AbstractAsyncContextManager[Exchange]]
+"""An exchange in this folder, with room for so many legs."""
 
 
 @asynccontextmanager
-async def the_gateway(folder: Path, legs: int) -> AsyncIterator[Product]:
+async def the_gateway(folder: Path, legs: int) -> AsyncIterator[Exchange]:
     """As `switchhook run`."""
-    made = gateway.world(folder, legs)
-    async with gateway.running(made) as up:
-        yield Product(up.pid, made.address, made.bot_port, made.pbx_port, echo_bot.serve)
+    async with gateway.running(gateway.world(folder, legs)) as running:
+        yield running
 
 
 @asynccontextmanager
-async def the_other(folder: Path, legs: int) -> AsyncIterator[Product]:
+async def the_other(folder: Path, legs: int) -> AsyncIterator[Exchange]:
     """As `ASTERISK` says."""
     made = asterisk.Asterisk(folder / "asterisk", os.environ[COMMAND], legs)
-    async with asterisk.running(made) as pid:
-        yield Product(pid, made.address, made.bot_port, made.pbx_port, asterisk.serve_echo)
+    async with asterisk.running(made) as running:
+        yield running
 
 
 @dataclass(frozen=True)
@@ -87,6 +73,9 @@ class BesideAsterisk:
     """Calls with audio, at once."""
     seconds: float = 20.0
 
+    def __post_init__(self) -> None:
+        check_length(self.calls, self.seconds)
+
     @property
     def sizes(self) -> str:
         """The sizes in words."""
@@ -104,60 +93,46 @@ class BesideAsterisk:
             ),
             *compared(
                 ("bot call", "% core", "frames lost or cut on the way back"),
-                await self._talking(the_gateway, folder / "bot", agents=False),
-                await self._talking(the_other, folder / "bot-other", agents=False),
+                await self._bot(the_gateway, folder / "bot"),
+                await self._bot(the_other, folder / "bot-other"),
             ),
             *compared(
                 ("call to an agent", "% core", "frames lost or cut, both ways"),
-                await self._talking(the_gateway, folder / "agent", agents=True),
-                await self._talking(the_other, folder / "agent-other", agents=True),
+                await self._agents(the_gateway, folder / "agent"),
+                await self._agents(the_other, folder / "agent-other"),
             ),
         ]
 
     async def _short(self, starts: Starts, folder: Path) -> Carried:
         calls = round(self.rate * self.seconds)
-        async with starts(folder, at_once(self.rate, 0)) as product:
-            await place(self.rate * self.warm_up, self.rate, product.address, folder)
-            before = sample(product.pid)
-            sipp = await place(calls, self.rate, product.address, folder)
-            return Carried(per_call(before, sample(product.pid), calls), sipp.failed_calls())
+        async with starts(folder, at_once(self.rate, 0)) as exchange:
+            await place(self.rate * self.warm_up, self.rate, exchange.address, folder)
+            before = exchange.sample()
+            sipp = await place(calls, self.rate, exchange.address, folder)
+            return Carried(per_call(before, exchange.sample(), calls), sipp.failed_calls())
 
-    async def _talking(self, starts: Starts, folder: Path, *, agents: bool) -> Carried:
-        callers, desks = (free_ports(address, self.calls) for address in (CARRIER, PBX))
-        number = transferred.NUMBER if agents else bot_media.NUMBER
-        async with starts(folder, 2 * self.calls + 50) as product:
-            with ExitStack() as ends:
-                bot = ends.enter_context(beside(product.bot, product.bot_port))
-                audio = [ends.enter_context(beside(rtp_load.run, CARRIER, callers))]
-                if agents:
-                    audio.append(ends.enter_context(beside(rtp_load.run, PBX, desks)))
-                for each in (bot, *audio):
-                    await each.says("ready", START_LIMIT)
-                peers = []
-                if agents:
-                    peers.append(await answer_calls(folder, product.pbx_port, desks, self.seconds))
-                peers.append(
-                    await place_calls(folder, product.address, callers, self.seconds, number=number)
-                )
-                try:
-                    for each in audio:
-                        await each.says("up", self.calls / RATE + UP_LIMIT)
-                    await asyncio.sleep(SETTLE)
-                    before = sample(product.pid)
-                    await asyncio.sleep(self.seconds)
-                    after = sample(product.pid)
-                finally:
-                    for peer in peers:
-                        await peer.stop()
-                window = before.at, after.at - TAIL
-                lost = sum(missing(each, *window) for each in audio)
-        return Carried(share(before, after) * 100 / self.calls, lost)
+    async def _bot(self, starts: Starts, folder: Path) -> Carried:
+        async with (
+            starts(folder, 2 * self.calls + 50) as exchange,
+            talking.to_bot(exchange, folder, self.calls, self.seconds) as up,
+        ):
+            return await self._carried(exchange, up.callers)
 
+    async def _agents(self, starts: Starts, folder: Path) -> Carried:
+        async with (
+            starts(folder, 2 * self.calls + 50) as exchange,
+            talking.to_agents(exchange, folder, self.calls, self.seconds) as up,
+        ):
+            return await self._carried(exchange, up.callers, up.called)
 
-def missing(audio: Load, begin: float, end: float) -> int:
-    """Frames that this process ought to have heard."""
-    calls, _ = audio.results()
-    return gaps(calls, begin, end)
+    async def _carried(self, exchange: Exchange, *audio: Load) -> Carried:
+        """What came of calls that are up; frames are counted where they are heard."""
+        before = exchange.sample()
+        await asyncio.sleep(self.seconds)
+        after = exchange.sample()
+        heard = [calls for calls, _ in (each.results() for each in audio)]
+        frames = sum(lost(calls, before.at, after.at - TAIL) for calls in heard)
+        return Carried(share(before, after) * 100 / self.calls, frames)
 
 
 def compared(kind: tuple[str, str, str], ours: Carried, theirs: Carried) -> list[Figure]:

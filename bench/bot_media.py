@@ -8,41 +8,21 @@ clock, so the way to the bot and the way back are measured apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from bench import echo_bot, rtp_load
-from bench.echo_bot import Arrivals
-from bench.gateway import START_LIMIT, Gateway, Load, beside, running, world
-from bench.measurement import Figure
+from bench import talking
+from bench.arrivals import Arrivals
+from bench.gateway import Gateway, running, world
+from bench.measurement import Figure, percentile
 from bench.numbered import NUMBERS
-from bench.rtp_load import CallAudio, free_ports
+from bench.rtp_load import CallAudio
 from bench.sampling import Sample, sample, share
-from bench.table import percentile
+from bench.talking import TAIL, check_length
 from bench.yardstick import Speed, share_of_core
 from tests.e2e.process import Api
-from tests.e2e.world import CARRIER
-from tests.peers.caller import Caller
-from tests.peers.script import SDP
-from tests.peers.sipp import Sipp
-
-RATE = 30
-"""Calls begun in a second, until all are up."""
-
-SETTLE = 5.0
-"""Seconds from the last call's first audio to the measurement: jitter buffers find their size."""
-
-TAIL = 1.0
-"""Seconds of the measured audio's end that are left out: it is still on its way."""
-
-NUMBER = "100"
-"""Leads to the bot."""
-
-AUDIO = SDP.replace("[media_port]", "[field0]")
-"""At a port of the list that SIPp is given."""
 
 COUNTERS = (
     "switchhook_clock_ticks_total",
@@ -51,9 +31,6 @@ COUNTERS = (
     "switchhook_pump_rx_dropped_total",
     "switchhook_pump_tx_underruns_total",
 )
-
-UP_LIMIT = 60.0
-"""Seconds that the calls may take to be up, beyond what RATE takes."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +57,9 @@ class BotMedia:
     title: ClassVar[str] = "Bot calls"
     calls: int = 300
     seconds: float = 20.0
-    """At most 70: beyond that the frames' numbers repeat."""
+
+    def __post_init__(self) -> None:
+        check_length(self.calls, self.seconds)
 
     @property
     def sizes(self) -> str:
@@ -89,8 +68,7 @@ class BotMedia:
 
     async def run(self, folder: Path) -> Sequence[Figure]:
         """Bring the calls up, look at the gateway before and after, and end them."""
-        assert SETTLE + self.seconds <= NUMBERS * rtp_load.PTIME - TAIL
-        run = await talk(folder, self.calls, self.seconds)
+        run = await self._talk(folder, self.calls)
         percent = share(run.before, run.after) * 100 / self.calls
         speed = await Speed.now(folder)
         fewer = speed.as_loaded(self.calls)
@@ -100,100 +78,42 @@ class BotMedia:
             Figure("calls that are the load here that those were there", fewer),
             *(
                 replace(figure, name=f"{figure.name}, of those")
-                for figure in on_the_way(await talk(folder / "fewer", fewer, self.seconds))
+                for figure in on_the_way(await self._talk(folder / "fewer", fewer))
             ),
         ]
 
-
-@dataclass(frozen=True)
-class Talking:
-    """Calls that are up."""
-
-    gateway: Gateway
-    bot: Load
-    load: Load
-    idle: Sample
-    """Of the gateway, before them."""
+    async def _talk(self, folder: Path, calls: int) -> Run:
+        async with running(world(folder, calls + 50)) as gateway:
+            return await talk(gateway, folder, calls, self.seconds)
 
 
-@asynccontextmanager
-async def talking(
-    folder: Path,
-    calls: int,
-    seconds: float,
-    meanwhile: Callable[[Gateway], AbstractContextManager[object]] = lambda _: nullcontext(),
-) -> AsyncIterator[Talking]:
-    """So many calls at once, for `seconds` from here; `meanwhile` is entered before they begin."""
-    made = world(folder, calls + 50)
-    ports = free_ports(CARRIER, calls)
-    with (
-        beside(echo_bot.serve, made.bot_port) as bot,
-        beside(rtp_load.run, CARRIER, ports) as load,
-    ):
-        await bot.says("ready", START_LIMIT)
-        await load.says("ready", START_LIMIT)
-        async with running(made) as gateway:
-            with meanwhile(gateway):
-                idle = gateway.sample()
-                sipp = await place_calls(folder, made.address, ports, seconds, number=NUMBER)
-                try:
-                    await load.says("up", calls / RATE + UP_LIMIT)
-                    await asyncio.sleep(SETTLE)
-                    yield Talking(gateway, bot, load, idle)
-                finally:
-                    await sipp.stop()
-
-
-async def talk(
-    folder: Path,
-    calls: int,
-    seconds: float,
-    meanwhile: Callable[[Gateway], AbstractContextManager[object]] = lambda _: nullcontext(),
-) -> Run:
+async def talk(gateway: Gateway, folder: Path, calls: int, seconds: float) -> Run:
     """Look at the gateway before and after so many seconds of talk, and take what was heard."""
-    async with talking(folder, calls, seconds, meanwhile) as up:
-        pids = (up.gateway.pid, up.bot.pid, up.load.pid)
-        counters = await read(up.gateway.api)
-        before, *others = map(sample, pids)
+    async with talking.to_bot(gateway, folder, calls, seconds) as up:
+        pids = (gateway.pid, up.called.pid, up.callers.pid)
+        counters = await read(gateway.api)
+        before, bot_before, load_before = map(sample, pids)
         await asyncio.sleep(seconds)
-        after, *later = map(sample, pids)
-        now = await read(up.gateway.api)
-        audio, skipped = up.load.results()
-        bots, loads = zip(others, later, strict=True)
-        counted = {name: now[name] - counters[name] for name in now}
-        return Run(audio, up.bot.results(), up.idle, before, after, bots, loads, skipped, counted)
+        after, bot_after, load_after = map(sample, pids)
+        now = await read(gateway.api)
+        audio, skipped = up.callers.results()
+        return Run(
+            calls=audio,
+            arrivals=up.called.results(),
+            idle=up.idle,
+            before=before,
+            after=after,
+            bot=(bot_before, bot_after),
+            load=(load_before, load_after),
+            skipped=skipped,
+            counted={name: now[name] - counters[name] for name in now},
+        )
 
 
 async def read(api: Api) -> dict[str, float]:
     """The gateway's counters of the media."""
     samples = await api.metrics()
     return {name: samples[name] for name in COUNTERS}
-
-
-def stays(calls: int, seconds: float) -> float:
-    """Seconds that a call stays up: until the measurement is over."""
-    return calls / RATE + UP_LIMIT + SETTLE + seconds + 20
-
-
-async def place_calls(
-    folder: Path, address: tuple[str, int], ports: list[int], seconds: float, *, number: str
-) -> Sipp:
-    """Start SIPp: so many callers, whose audio comes to these ports."""
-    calls = len(ports)
-    stay = stays(calls, seconds)
-    script = Caller("stays", caller="[call_number]").dials(sdp=AUDIO).is_answered().talks(stay)
-    return await Sipp.start(
-        script.hangs_up(),
-        folder,
-        address=CARRIER,
-        fields=[str(port) for port in ports],
-        gateway=address,
-        number=number,
-        calls=calls,
-        rate=RATE,
-        measure=True,
-        run_limit=2 * stay,
-    )
 
 
 def figures(run: Run) -> list[Figure]:
@@ -237,8 +157,8 @@ def follow(run: Run) -> tuple[list[float], list[float], int, int, int]:
     lost_to_bot = lost_back = sent = 0
     for caller, call in enumerate(run.calls, 1):
         arrivals = run.arrivals.get(caller, Arrivals())
-        at_bot = first_times(arrivals.numbers, arrivals.times)
-        returned = first_times(call.numbers, call.times)
+        at_bot = arrivals.first_times()
+        returned = call.heard.first_times()
         for number, left in enumerate(call.sent):
             if not run.before.at <= left <= run.after.at - TAIL:
                 continue
@@ -253,11 +173,3 @@ def follow(run: Run) -> tuple[list[float], list[float], int, int, int]:
             else:
                 lost_back += 1
     return to_bot, back, lost_to_bot, lost_back, sent
-
-
-def first_times(numbers: Iterable[int], times: Iterable[float]) -> dict[int, float]:
-    """When each number came first."""
-    found: dict[int, float] = {}
-    for number, at in zip(numbers, times, strict=True):
-        found.setdefault(number, at)
-    return found

@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.bot_media import talking
+from bench import talking
 from bench.flame_svg import drawn
+from bench.gateway import running, world
 
 Stack = tuple[str, ...]
 """Names of functions, the outermost first."""
@@ -46,8 +47,11 @@ Ticks = Mapping[str, int]
 
 async def sampled(folder: Path, calls: int, seconds: float) -> Counter[Stack]:
     """Watch the gateway while so many calls are up."""
-    async with talking(folder, calls, 2 * seconds + MARGIN) as up:
-        pid = up.gateway.pid
+    async with (
+        running(world(folder, calls + 50)) as gateway,
+        talking.to_bot(gateway, folder, calls, 2 * seconds + MARGIN),
+    ):
+        pid = gateway.pid
         before = used(pid)
         others = await by_perf(folder, pid, seconds)
         after = used(pid)

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.bot_media import follow, talk
-from bench.gateway import START_LIMIT, beside, running, world
-from bench.measurement import Figure
+from bench.gateway import running, world
+from bench.load import beside
+from bench.measurement import Figure, percentile
 from bench.sampling import share
 from bench.short_calls import place
-from bench.table import percentile
 from tests.e2e.world import STRANGER
 
 BURST = 0.002
@@ -67,22 +67,20 @@ class Flood:
         """The good calls alone, then with the flood."""
         calls = self.rate * self.seconds
         async with running(world(folder, self.rate * 4 + 100)) as gateway:
-            address = gateway.world.address
+            address = gateway.address
             await place(calls, self.rate, address, folder)  # everything is loaded, once
             quiet = (await place(calls, self.rate, address, folder)).response_times()
-            with beside(pour, *address, self.invites) as flood:
-                await flood.says("pouring", START_LIMIT)
+            async with beside(pour, *address, self.invites) as flood:
                 before = gateway.sample()
                 sipp = await place(calls, self.rate, address, folder)
                 after = gateway.sample()
                 poured = flood.results()
             metrics = await gateway.api.metrics()
-        heard = await talk(
-            folder / "talking",
-            self.talking,
-            self.seconds,
-            lambda gateway: beside(pour, *gateway.world.address, self.invites),
-        )
+        async with (
+            running(world(folder / "talking", self.talking + 50)) as gateway,
+            beside(pour, *gateway.address, self.invites),
+        ):
+            heard = await talk(gateway, folder / "talking", self.talking, self.seconds)
         to_bot, back, lost_to_bot, lost_back, frames = follow(heard)
         tormented = sipp.response_times()
         refused = sum(metrics.get(name, 0) for name in REFUSED)
@@ -109,7 +107,7 @@ def pour(host: str, port: int, rate: int, pipe: Connection) -> None:
         stranger.setblocking(False)
         source = f"{STRANGER}:{stranger.getsockname()[1]}"
         began, sent = time.monotonic(), 0
-        pipe.send("pouring")
+        pipe.send("ready")
         while not pipe.poll(BURST) and (passed := time.monotonic() - began) < 60:
             while sent < passed * rate:
                 message = INVITE.format(

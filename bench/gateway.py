@@ -1,39 +1,30 @@
-"""The gateway that is measured, as `switchhook run`, and the processes that load it."""
+"""The gateway that is measured, as `switchhook run`."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from bench.sampling import Sample, sample
+from bench import echo_bot
+from bench.exchange import Exchange
 from tests.e2e.process import Api, GatewayProcess
 from tests.e2e.world import GATEWAY, World
 from tests.peers import network
-
-START_LIMIT = 20.0
-"""Seconds until a process of the load is ready: two cores may be busy."""
 
 RTP_PORTS_PER_LEG = 2
 
 
 @dataclass(frozen=True)
-class Gateway:
+class Gateway(Exchange):
     """A running gateway and its API."""
 
     world: World
-    pid: int
     api: Api
-
-    def sample(self) -> Sample:
-        """What it uses now."""
-        return sample(self.pid)
 
 
 def world(folder: Path, legs: int, *, pass_through: bool = True, **more: Any) -> World:
@@ -55,40 +46,14 @@ async def running(world: World) -> AsyncIterator[Gateway]:
     process.start()
     try:
         async with httpx.AsyncClient(base_url=world.api, timeout=30) as client:
-            yield Gateway(world, process.pid, Api(client))
+            yield Gateway(
+                process.pid,
+                world.address,
+                world.pbx_port,
+                world.bot_port,
+                echo_bot.serve,
+                world,
+                Api(client),
+            )
     finally:
         process.stop()
-
-
-@dataclass(frozen=True)
-class Load:
-    """A process beside the gateway."""
-
-    pid: int
-    pipe: Connection
-
-    async def says(self, word: str, within: float) -> None:
-        """Wait until it says so."""
-        await network.until(self.pipe.poll, f"a process is {word}", within)
-        said = self.pipe.recv()
-        assert said == word, said
-
-    def results(self) -> Any:
-        """Tell it to stop, and take what it has found."""
-        self.pipe.send("stop")
-        return self.pipe.recv()
-
-
-@contextmanager
-def beside(target: Callable[..., None], *arguments: object) -> Iterator[Load]:
-    """Run `target(*arguments, pipe)` in a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=target, args=(*arguments, theirs), daemon=True)
-    process.start()
-    assert process.pid is not None
-    try:
-        yield Load(process.pid, ours)
-    finally:
-        process.terminate()
-        process.join()

@@ -18,11 +18,14 @@ import numpy as np
 import soundfile
 
 from bench.gateway import running, world
-from bench.measurement import Figure
-from bench.table import percentile
+from bench.measurement import Figure, percentile
+from bench.rtp_load import HEADER
 from sip.faulty.peer import Address, FaultyPeer
 from sip.faulty.steps import Behaviour, Notify, Offer, Reply, Step, Wait
 from tests.e2e.world import CARRIER, PROMPTS, World
+
+NUMBER = "300"
+"""Leads to a transfer by REFER; each failure has a prompt of its own."""
 
 BUDGET_MS = 100
 """Until the caller's audio is back."""
@@ -32,8 +35,7 @@ FAILS = Notify("SIP/2.0 486 Busy Here", ENDED)
 ACCEPTS = (Reply(202), Wait(0.3))
 """The caller hears the waiting sound for so many seconds."""
 
-RTP_HEADER = 12
-RATE = 8000
+SAMPLE_RATE = 8000
 SHARE = 0.5
 """Part of a packet's energy that its tone must have."""
 
@@ -101,7 +103,7 @@ async def measure(place: World, calls: int, *refer: Step) -> list[float]:
         trunk.listen()
         for _ in range(calls):
             trunk.heard.clear()
-            call = await trunk.call(place.number("300"), Behaviour(refer=refer))
+            call = await trunk.call(place.number(NUMBER), Behaviour(refer=refer))
             await call.finished(within=10)
             after = (heard for heard in trunk.heard if heard[0] > trunk.failed_at)
             first = next((at for at, packet in after if words(packet)), None)
@@ -113,10 +115,12 @@ async def measure(place: World, calls: int, *refer: Step) -> list[float]:
 
 def words(packet: bytes) -> bool:
     """Whether an RTP packet carries the prompt for 486."""
-    payload = io.BytesIO(packet[RTP_HEADER:])
-    samples, _ = soundfile.read(payload, format="RAW", subtype="ULAW", samplerate=RATE, channels=1)
+    payload = io.BytesIO(packet[HEADER.size :])
+    samples, _ = soundfile.read(
+        payload, format="RAW", subtype="ULAW", samplerate=SAMPLE_RATE, channels=1
+    )
     energy = float(np.mean(samples**2))
     if energy < 1e-5:
         return False
-    phase = np.exp(-2j * np.pi * PROMPTS["code-486"] * np.arange(samples.size) / RATE)
+    phase = np.exp(-2j * np.pi * PROMPTS["code-486"] * np.arange(samples.size) / SAMPLE_RATE)
     return float(2 * abs(samples @ phase / samples.size) ** 2 / energy) > SHARE

@@ -1,4 +1,4 @@
-"""The callers' audio: one process that sends and receives the RTP of every call.
+"""The audio of callers, or of agents: one process that sends and receives the RTP of every call.
 
 SIPp does the signalling and names these ports in its offers. The gateway speaks first (silence
 from the bot's port), which tells where a call's audio goes. Calls are spread over the 20 ms, as
@@ -7,7 +7,6 @@ real ones are.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import struct
@@ -17,29 +16,30 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-from bench.numbered import SAMPLES, Reader, mulaw_frame
+from bench.arrivals import Arrivals
+from bench.load import raise_priority
+from bench.numbered import SAMPLES, mulaw_frame
 from tests.peers import network
 
 PTIME = 0.02
+"""Seconds of audio in a packet."""
+
 SLOTS = 20
-"""A millisecond each."""
+"""Of a PTIME, a millisecond each."""
 
-_PRIORITY = -15
-"""Before the gateway, where that is allowed: a telephone has a processor of its own."""
+HEADER = struct.Struct("!BBHII")
+"""Of an RTP packet (RFC 3550 section 5.1), without contributing sources."""
 
-_HEADER = struct.Struct("!BBHII")
 _PCMU = 0
 
 
 @dataclass
 class CallAudio:
-    """One call's frames as the caller saw them, by monotonic time."""
+    """One call's frames, as this end of it sent and heard them."""
 
     sent: array[float] = field(default_factory=lambda: array("d"))
-    """When each frame left; the index is its number since the beginning."""
-    numbers: array[int] = field(default_factory=lambda: array("i"))
-    times: array[float] = field(default_factory=lambda: array("d"))
-    reader: Reader = field(default_factory=Reader)
+    """Monotonic seconds at which each frame left; the index is its number since the beginning."""
+    heard: Arrivals = field(default_factory=Arrivals)
 
 
 def free_ports(address: str, calls: int) -> list[int]:
@@ -90,12 +90,6 @@ def run(address: str, ports: list[int], pipe: Connection) -> None:
     pipe.send((calls, skipped))
 
 
-def raise_priority() -> None:
-    """Of this process, which is part of the load."""
-    with suppress(PermissionError):
-        os.nice(_PRIORITY)
-
-
 def _bind(address: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.bind((address, port))
@@ -111,7 +105,7 @@ def _meet(sock: socket.socket) -> None:
 def _send(calls: list[tuple[socket.socket, CallAudio]], frame: int) -> None:
     if not calls:
         return
-    header = _HEADER.pack(0x80, _PCMU, frame & 0xFFFF, frame * SAMPLES & 0xFFFFFFFF, 0x5357)
+    header = HEADER.pack(0x80, _PCMU, frame & 0xFFFF, frame * SAMPLES & 0xFFFFFFFF, 0x5357)
     packets: dict[int, bytes] = {}
     for sock, call in calls:
         number = len(call.sent)
@@ -131,6 +125,4 @@ def _receive(sock: socket.socket, call: CallAudio) -> None:
             return
         except ConnectionRefusedError:  # the gateway has ended the call
             continue
-        if found := call.reader.mulaw(packet[_HEADER.size :], time.monotonic()):
-            call.numbers.append(found[0])
-            call.times.append(found[1])
+        call.heard.take_mulaw(packet[HEADER.size :], time.monotonic())

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.gateway import Gateway, running, world
-from bench.measurement import Figure
+from bench.measurement import Figure, percentile
 from bench.sampling import share
 from bench.short_calls import at_once, per_call, place
-from bench.table import percentile
 from bench.yardstick import BARE_THEN, bare_answerer
 from tests.e2e.process import Api
 from tests.peers import network
@@ -67,10 +66,10 @@ class Signalling:
 
     async def _load_gateway(self, gateway: Gateway, folder: Path) -> list[Figure]:
         earlier, calls = self.rate * self.warm_up, self.rate * self.seconds
-        await place(earlier, self.rate, gateway.world.address, folder, self.talk)
+        await place(earlier, self.rate, gateway.address, folder, self.talk)
         await stored(gateway.api, earlier)
         before, lag_before = gateway.sample(), await lag(gateway.api)
-        sipp = await place(calls, self.rate, gateway.world.address, folder, self.talk)
+        sipp = await place(calls, self.rate, gateway.address, folder, self.talk)
         await stored(gateway.api, earlier + calls)
         after, lag_after = gateway.sample(), await lag(gateway.api)
         metrics = await gateway.api.metrics()

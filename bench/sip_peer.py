@@ -11,7 +11,7 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 
 from sip.message import Message, address, user_part
@@ -24,7 +24,6 @@ t=0 0
 m=audio {port} RTP/AVP 0
 a=rtpmap:0 PCMU/8000
 """
-
 
 SO_TIMESTAMPNS = 35
 """Linux' socket(7): each datagram comes with the moment at which the kernel got it."""
@@ -43,13 +42,11 @@ class SipPeer:
         """The same for REFER."""
         self.refused: dict[str, float] = {}
         """When our 486 left, by caller."""
-        self.on_end: Callable[[str], None] = lambda _: None
-        """Told the caller of a call that the gateway has ended."""
         self._host = host
         self._busy_after = busy_after
 
     async def open(self, port: int = 0) -> None:
-        """Bind."""
+        """Take this port; 0: any."""
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -58,13 +55,17 @@ class SipPeer:
         self._port = self._socket.getsockname()[1]
         self._loop.add_reader(self._socket, self._receive)
 
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
+    async def calls(
+        self, gateway: tuple[str, int], number: str, media_ports: Sequence[int], rate: float
+    ) -> None:
+        """Call `number` from each of these ports, `rate` times a second; the callers are named 0, 1
+        and so on. Each 200 is acknowledged."""
+        begin = self._loop.time()
+        for call, media_port in enumerate(media_ports):
+            await asyncio.sleep(max(0.0, begin + call / rate - self._loop.time()))
+            self._call(gateway, number, str(call), media_port)
 
-    def call(self, gateway: tuple[str, int], number: str, caller: str, media_port: int) -> None:
-        """Send an INVITE; its 200 is acknowledged."""
+    def _call(self, gateway: tuple[str, int], number: str, caller: str, media_port: int) -> None:
         body = SDP.format(address=self._host, port=media_port).replace("\n", "\r\n")
         self._to_gateway(
             gateway,
@@ -103,7 +104,6 @@ class SipPeer:
                 self._answer(message, gateway, "603 Decline")
             case "BYE":
                 self._answer(message, gateway, "200 OK")
-                self.on_end(caller)
             case "ACK":
                 pass
             case _:

@@ -41,7 +41,7 @@ class Soak:
     async def run(self, folder: Path) -> Sequence[Figure]:
         """Look at the memory while calls come and go."""
         async with running(world(folder, 2 * self.rate + 200)) as gateway:
-            address = gateway.world.address
+            address = gateway.address
             failed = 0
             if self.warm_up:
                 failed = (await place(self.warm_up, self.rate, address, folder)).failed_calls()

@@ -22,18 +22,24 @@ from typing import ClassVar
 import picows
 import uvloop
 
-from bench.gateway import START_LIMIT, beside, running, world
-from bench.measurement import Figure
-from bench.rtp_load import raise_priority
+from bench.bot_server import BotCall, listening
+from bench.gateway import running, world
+from bench.load import beside, raise_priority
+from bench.measurement import Figure, percentile
 from bench.sip_peer import SipPeer
-from bench.table import percentile
 from bench.yardstick import Speed
-from gateway.bots.messages import SUBPROTOCOL
-from tests.e2e.world import CARRIER, GATEWAY, PBX
+from tests.e2e.world import CARRIER, PBX
+from tests.peers.network import PATIENCE
 
 NUMBER = "700"
+"""Leads to FLOW."""
+
+NOBODY = 40_000
+"""A port at which no caller listens: audio is not looked at."""
+
 TALK = 0.3
 """Seconds that a caller talks to the bot before it decides."""
+
 TAIL = 5.0
 """Seconds for the last calls to end."""
 
@@ -101,74 +107,55 @@ class TransferCommand:
     async def _transferred(self, folder: Path, rate: int) -> tuple[list[float], list[float]]:
         """Seconds that each transfer took by INVITE, and by REFER, at so many calls a second."""
         made = world(folder, 6 * rate + 100, flows=(FLOW,), numbers={NUMBER: "command"})
-        ports = (made.port, made.pbx_port, made.bot_port)
-        with beside(load, ports, rate, rate * self.seconds) as peers:
-            await peers.says("ready", START_LIMIT)
-            async with running(made):
-                peers.pipe.send("go")
-                await peers.says("done", self.seconds + TAIL + START_LIMIT)
-                by_invite, by_refer = peers.results()
+        ports = made.pbx_port, made.bot_port
+        async with (
+            running(made) as gateway,
+            beside(load, gateway.address, ports, rate, rate * self.seconds) as peers,
+        ):
+            by_invite, by_refer = await peers.found(self.seconds + TAIL + PATIENCE)
         return by_invite, by_refer
 
 
-def load(ports: tuple[int, int, int], rate: int, calls: int, pipe: Connection) -> None:
-    """The process of callers, bot and PBX; sends the seconds that each transfer took.
+def load(
+    gateway: tuple[str, int], ports: tuple[int, int], rate: int, calls: int, pipe: Connection
+) -> None:
+    """The process of callers, PBX and bot: `ready`, then the seconds that each transfer took, by
+    INVITE and by REFER.
 
-    `ports` are the gateway's, the PBX's and the bot's.
+    `ports` are the PBX's and the bot's.
     """
-    port, pbx_port, bot_port = ports
     raise_priority()
+    pbx_port, bot_port = ports
 
     async def run() -> None:
-        loop = asyncio.get_running_loop()
         decided: dict[str, float] = {}
-
-        def accept(_: picows.WSUpgradeRequest) -> picows.WSUpgradeResponseWithListener:
-            answer = picows.WSUpgradeResponse.create_101_response(
-                extra_headers={"Sec-WebSocket-Protocol": SUBPROTOCOL}
-            )
-            return picows.WSUpgradeResponseWithListener(answer, _Decider(decided))
-
-        server = await picows.ws_create_server(accept, GATEWAY, bot_port)
+        server = await listening(bot_port, lambda: _Decider(decided))
         trunk, pbx = SipPeer(CARRIER), SipPeer(PBX)
         await trunk.open()
         await pbx.open(pbx_port)
         pipe.send("ready")
-        await loop.run_in_executor(None, pipe.recv)
-        begin = loop.time()
-        for call in range(calls):
-            await asyncio.sleep(max(0.0, begin + call / rate - loop.time()))
-            trunk.call((GATEWAY, port), NUMBER, str(call), 40_000)
+        await trunk.calls(gateway, NUMBER, [NOBODY] * calls, rate)
         await asyncio.sleep(TAIL)
-        pipe.send("done")
-        await loop.run_in_executor(None, pipe.recv)
+        server.close()
         pipe.send(
             tuple(
                 [at - decided[call] for call, at in came.items() if call in decided]
                 for came in (pbx.invited, trunk.referred)
             )
         )
-        server.close()
 
     uvloop.run(run())
 
 
-class _Decider(picows.WSListener):
+class _Decider(BotCall):
     def __init__(self, decided: dict[str, float]) -> None:
         self._decided = decided
 
-    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        if frame.msg_type == picows.WSMsgType.TEXT:
-            message = json.loads(frame.get_payload_as_utf8_text())
-            if message["type"] == "start":
-                call = message["from"].partition(":")[2].partition("@")[0]
-                asyncio.get_running_loop().call_later(TALK, self._decide, transport, call)
-        elif frame.msg_type == picows.WSMsgType.CLOSE:
-            transport.send_close(picows.WSCloseCode.OK)
-            transport.disconnect()
+    def on_start(self, transport: picows.WSTransport, caller: str) -> None:
+        asyncio.get_running_loop().call_later(TALK, self._decide, transport, caller)
 
-    def _decide(self, transport: picows.WSTransport, call: str) -> None:
-        target = "outside" if int(call) % 2 else "sales"
+    def _decide(self, transport: picows.WSTransport, caller: str) -> None:
+        target = "outside" if int(caller) % 2 else "sales"
         command = json.dumps({"type": "transfer", "target": target}).encode()
-        self._decided[call] = time.monotonic()
+        self._decided[caller] = time.monotonic()
         transport.send(picows.WSMsgType.TEXT, command)

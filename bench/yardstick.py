@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from bench import floor
-from bench.gateway import START_LIMIT, beside
+from bench.load import beside
 from bench.measurement import Figure
 from bench.sampling import sample
 from bench.short_calls import at_once, per_call, place
@@ -36,8 +36,7 @@ async def bare_answerer(
     address = _ADDRESS, network.free_port(_ADDRESS)
     legs, calls = at_once(rate, talk), rate * seconds
     first, _ = network.free_udp_range(_ADDRESS, 2 * legs + 2)
-    with beside(floor.serve, *address, first, legs) as answerer:
-        await answerer.says("ready", START_LIMIT)
+    async with beside(floor.serve, *address, first, legs) as answerer:
         await place(rate * warm_up, rate, address, folder, talk)
         before = sample(answerer.pid)
         await place(calls, rate, address, folder, talk)
