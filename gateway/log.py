@@ -27,7 +27,13 @@ from gateway.events import (
 )
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent, iso
-from sip.events import AudioRefused, AudioSilent, SipMessage, TransferEnded
+from sip.events import (
+    AudioRefused,
+    AudioSilent,
+    AudioUnauthenticated,
+    SipMessage,
+    TransferEnded,
+)
 
 LEVELS: Mapping[str, int] = {
     CallFinished.name: logging.INFO,
@@ -36,6 +42,7 @@ LEVELS: Mapping[str, int] = {
     CallResumed.name: logging.INFO,
     ResumeRefused.name: logging.WARNING,
     AudioRefused.name: logging.WARNING,
+    AudioUnauthenticated.name: logging.WARNING,
     AudioSilent.name: logging.WARNING,
     RecordingDamaged.name: logging.WARNING,
     RecordingFailed.name: logging.WARNING,

@@ -75,6 +75,8 @@ SIP_COUNTERS: Mapping[str, str] = {
     "rtp_strangers": "RTP and RTCP packets dropped because nobody vouches for their source",
     "rtp_moved": "Legs whose audio came from another address than their SDP says",
     "rtp_malformed": "Packets to RTP and RTCP ports that are neither, dropped",
+    "rtp_unauthenticated": "SRTP and SRTCP packets that fail authentication, dropped",
+    "rtp_replayed": "SRTP and SRTCP packets that came before, dropped",
     "rtp_keys_refused": "Keys of one leg beyond 30 a second, not told",
     "pump_rx_frames": "Frames of callers' audio for bots",
     "pump_rx_dropped": "Frames of callers' audio lost because the loop did not keep up",

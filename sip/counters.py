@@ -39,6 +39,8 @@ class Counters:
     rtp_strangers: int
     rtp_moved: int
     rtp_malformed: int
+    rtp_unauthenticated: int
+    rtp_replayed: int
     rtp_keys_refused: int
     pump_rx_frames: int
     pump_rx_dropped: int
@@ -51,7 +53,7 @@ class Counters:
     @classmethod
     def read(cls, engine: Engine, *, legs_active: int) -> Self:
         """As they stand now."""
-        strangers, moved, malformed, keys_refused = native.rtp_counters()
+        strangers, moved, malformed, unauthenticated, replayed, keys_refused = native.rtp_counters()
         return cls(
             legs_active=legs_active,
             bot_ports_active=engine.pump.open_ports,
@@ -64,6 +66,8 @@ class Counters:
             rtp_strangers=strangers,
             rtp_moved=moved,
             rtp_malformed=malformed,
+            rtp_unauthenticated=unauthenticated,
+            rtp_replayed=replayed,
             rtp_keys_refused=keys_refused,
             **{f"gate_{name}": count for name, count in native.gate_counters().items()},
             **{f"pump_{name}": count for name, count in asdict(engine.pump.counters).items()},

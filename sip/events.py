@@ -105,6 +105,22 @@ class AudioRefused(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class AudioUnauthenticated(LegEvent):
+    """SRTP came from the leg's own peer and fails authentication (RFC 3711 section 3.3).
+
+    Told once for each answered offer, and not within its first second, in which a peer may still
+    send by the keys of before; none of it was played.
+    """
+
+    name: ClassVar[str] = "media.unauthenticated"
+    source: str
+    """`address:port` it came from."""
+    others_heard: bool
+    """Other packets since that answer were authentic, so that these are damaged or forged; else
+    both sides do not have the same key."""
+
+
+@dataclass(frozen=True, slots=True)
 class AudioSilent(LegEvent):
     """No RTP for so long that the leg is given up (`sip.rtp.timeout`)."""
 

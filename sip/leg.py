@@ -20,6 +20,7 @@ from sip.engine import Engine
 from sip.errors import CallEnded
 from sip.events import (
     AudioRefused,
+    AudioUnauthenticated,
     Direction,
     DtmfReceived,
     HoldChanged,
@@ -372,6 +373,8 @@ class Leg(Watched):
             self.digits.released(chr(number), extra, crosses=bool(text2))
         elif kind == EventKind.RTP_REFUSED_SOURCE:
             self.emit(AudioRefused(dialog.label, text1))
+        elif kind == EventKind.RTP_UNAUTHENTICATED:
+            self.emit(AudioUnauthenticated(dialog.label, text1, bool(number)))
         else:
             self._wire_saw(event)
 

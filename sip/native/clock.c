@@ -69,8 +69,10 @@ pj_status_t __wrap_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_
                                        void *buffer, pj_ssize_t *size, pj_uint32_t flags,
                                        pj_sockaddr_t *from, int *from_size)
 {
-    if (in_turns)
+    if (in_turns) {
         flags |= PJ_IOQUEUE_ALWAYS_ASYNC;
+        sh_srtp_look(key, buffer, from);
+    }
     return __real_pj_ioqueue_recvfrom(key, operation, buffer, size, flags, from, from_size);
 }
 

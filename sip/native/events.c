@@ -53,6 +53,7 @@ static bool may_be_lost(enum sh_event_kind kind)
     case SH_CALL_DTMF:
     case SH_CALL_DTMF_END:
     case SH_RTP_REFUSED_SOURCE:
+    case SH_RTP_UNAUTHENTICATED:
     case SH_PJSIP_SAYS:
         return true;
     default:

@@ -23,6 +23,9 @@ struct leg_rtp {
 
     /* Under the group lock. */
     bool told; /* a stranger was reported */
+    uint64_t started_ms; /* the last answer to an offer */
+    bool has_heard;      /* since then a packet was taken */
+    bool unread_told;    /* and it was told that some fail authentication */
     struct sh_rtp_source source;
     pjmedia_stream *stream;
     void (*rtp_cb)(pjmedia_tp_cb_param *param);
@@ -73,6 +76,14 @@ static inline bool sh_rtp_ago(uint64_t then, uint64_t now, uint64_t limit_ms)
 }
 
 bool sh_rtp_is_leg(const pjmedia_transport *transport);
+
+/* rtp.c, for packets that cannot be read. Under the group lock: whether this one is a stranger's, and counted
+ * and told as such. It decides nothing of whom the leg hears. */
+bool sh_rtp_refuses(struct leg_rtp *leg, const pj_sockaddr *from, bool is_rtcp);
+void sh_rtp_count_malformed(void);
+
+/* srtp.c */
+void sh_srtp_counters(uint64_t *unauthenticated, uint64_t *replayed);
 
 /* rtp_event.c: of the RTP timestamps of a stream. */
 unsigned sh_rtp_clock(const pjmedia_stream_info *info);

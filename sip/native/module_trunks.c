@@ -279,7 +279,7 @@ PyMethodDef sh_methods_trunks[] = {
     {"rtp_replace", rtp_replace, METH_VARARGS,
      "([(network, mask, account)]) that may send audio besides the SDP's host"},
     {"rtp_silent", rtp_silent, METH_O, "(milliseconds) -> [Call-ID] that nothing was heard from"},
-    {"rtp_counters", rtp_counters, METH_NOARGS, "(packets of strangers, sources found elsewhere)"},
+    {"rtp_counters", rtp_counters, METH_NOARGS, "(strangers, moved, malformed, unauthenticated, replayed, keys refused)"},
     {"resolved", resolved, METH_VARARGS, "(number of the question, address; empty: none)"},
     {"resolve_stop", resolve_stop, METH_NOARGS, "Answer what is still asked; before libDestroy."},
     {"route_set_hops", route_set_hops, METH_VARARGS, "(account, [URI as a Route has it])"},

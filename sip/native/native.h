@@ -24,6 +24,7 @@
  *   capabilities.c  what Allow and Supported say to which trunk
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
+ *   srtp.c        packets that SRTP cannot read: how many, and of which leg
  *   rtp_event.c   its keys: the clock they count by, and how many are told
  *   relay.c       audio passed on between two joined legs without being decoded
  *   rtp_numbers.c  how its packets are numbered
@@ -82,6 +83,7 @@ enum sh_event_kind {
     SH_PING_ANSWERED = 15,   /* number = what `ping` was given, extra = status code; 0: none, text1 = reason */
     SH_PJSIP_SAYS = 16,      /* number = lines of its kind held back before it, text1 = "10.0.0.9": whose
                               * packet is being read, or empty, text2 = sender and text */
+    SH_RTP_UNAUTHENTICATED = 17, /* number = others of the leg were taken, text1 = "10.0.0.9:4000" */
 };
 
 struct sh_event {
@@ -226,6 +228,9 @@ void sh_rtp_hook(void);
 pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
 PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
+
+/* srtp.c */
+void sh_srtp_look(pj_ioqueue_key_t *key, const void *buffer, const pj_sockaddr *from);
 
 /* rtp_event.c */
 struct sh_key {

@@ -96,11 +96,10 @@ static bool is_rtcp(const void *packet, pj_ssize_t size)
            (pj_ntohs((pj_uint16_t)header->length) + 1) * 4 <= size;
 }
 
-/* Keep-alives that are no RTP are among them (RFC 6263 section 4), errors of the socket are not. */
-static void count_malformed(pj_ssize_t size)
+/* Keep-alives that are no RTP are among them (RFC 6263 section 4). */
+void sh_rtp_count_malformed(void)
 {
-    if (size > 0)
-        atomic_fetch_add_explicit(&malformed, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&malformed, 1, memory_order_relaxed);
 }
 
 static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
@@ -122,6 +121,7 @@ static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
     case SH_RTP_TAKEN:
         break;
     }
+    leg->has_heard = true;
     atomic_store_explicit(&leg->heard_ms, now, memory_order_relaxed);
     return true;
 }
@@ -137,7 +137,8 @@ static void on_rtp(pjmedia_tp_cb_param *param)
     if (!leg)
         return;
     if (!is_rtp(param)) {
-        count_malformed(param->size);
+        if (param->size > 0) /* else the socket fails */
+            sh_rtp_count_malformed();
         return;
     }
     pj_grp_lock_acquire(leg->base.grp_lock);
@@ -164,38 +165,60 @@ static void on_rtp(pjmedia_tp_cb_param *param)
 }
 
 /* RTCP has a port of its own, so its host has to do. */
-static bool rtcp_is_vouched(struct leg_rtp *leg)
+static bool rtcp_is_vouched(const struct leg_rtp *leg, const pj_sockaddr *from)
 {
-    pjmedia_transport_info info;
-    uint32_t host;
+    uint32_t host = address_of(from).host;
 
-    pjmedia_transport_info_init(&info);
-    if (pjmedia_transport_get_info(leg->below, &info) != PJ_SUCCESS)
-        return false;
-    host = address_of(&info.src_rtcp_name).host;
     return host == leg->source.taken.host || host == leg->source.announced.host;
+}
+
+static void refuse_rtcp(void)
+{
+    atomic_fetch_add_explicit(&strangers, 1, memory_order_relaxed);
+}
+
+bool sh_rtp_refuses(struct leg_rtp *leg, const pj_sockaddr *from, bool is_rtcp)
+{
+    struct sh_address address = address_of(from);
+    struct sh_rtp_source source = leg->source;
+
+    if (is_rtcp) {
+        if (rtcp_is_vouched(leg, from))
+            return false;
+        refuse_rtcp();
+        return true;
+    }
+    if (sh_rtp_source_judge(&source, address, of_trunk(leg->account, address.host),
+                            sh_rtp_now_ms()) != SH_RTP_REFUSED)
+        return false;
+    refuse(leg, from);
+    return true;
 }
 
 static void on_rtcp(void *user_data, void *packet, pj_ssize_t size)
 {
     struct leg_rtp *leg = user_data;
     void (*deliver)(void *, void *, pj_ssize_t);
+    pjmedia_transport_info info;
     void *stream;
     bool vouched;
 
     if (!leg)
         return;
     if (!is_rtcp(packet, size)) {
-        count_malformed(size);
+        if (size > 0)
+            sh_rtp_count_malformed();
         return;
     }
     pj_grp_lock_acquire(leg->base.grp_lock);
     deliver = leg->rtcp_cb;
     stream = leg->stream;
-    vouched = rtcp_is_vouched(leg);
+    pjmedia_transport_info_init(&info);
+    vouched = pjmedia_transport_get_info(leg->below, &info) == PJ_SUCCESS &&
+              rtcp_is_vouched(leg, &info.src_rtcp_name);
     pj_grp_lock_release(leg->base.grp_lock);
     if (!vouched)
-        atomic_fetch_add_explicit(&strangers, 1, memory_order_relaxed);
+        refuse_rtcp();
     else if (deliver)
         deliver(stream, packet, size);
 }
@@ -336,6 +359,8 @@ static pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool,
      * the two would be taken for a late one, and no further one asked for: the leg would be deaf. The
      * thread that takes packets in leaves the socket alone while this lock is held. */
     pj_grp_lock_acquire(leg->base.grp_lock);
+    leg->started_ms = sh_rtp_now_ms();
+    leg->has_heard = leg->unread_told = false;
     status = pjmedia_transport_media_start(leg->below, pool, local, remote, index);
     pj_grp_lock_release(leg->base.grp_lock);
     return status;
@@ -406,6 +431,7 @@ static pjmedia_transport *wrap(pjsua_call_id call, unsigned index, pjmedia_trans
     leg->below = below;
     leg->slot = -1;
     leg->account = pjsua_var.calls[call].acc_id;
+    pjmedia_transport_srtp_get_member(below)->user_data = leg; /* SRTP is below, if it encrypts or not */
     pj_strdup(pool, &leg->call_id, call_id);
     pjmedia_transport_info_init(&info);
     if (pjmedia_transport_get_info(below, &info) == PJ_SUCCESS)
@@ -472,11 +498,15 @@ PyObject *sh_rtp_silent(unsigned limit_ms)
 }
 
 /* (packets from a source that nobody vouches for, sources found other than announced, packets that are
- * neither RTP nor RTCP, keys that came too fast) */
+ * neither RTP nor RTCP, those that fail authentication, those that came before, keys that came too fast) */
 PyObject *sh_rtp_counters(void)
 {
-    return Py_BuildValue("KKKK", (unsigned long long)atomic_load(&strangers),
+    uint64_t unauthenticated, replayed;
+
+    sh_srtp_counters(&unauthenticated, &replayed);
+    return Py_BuildValue("KKKKKK", (unsigned long long)atomic_load(&strangers),
                          (unsigned long long)atomic_load(&moved),
                          (unsigned long long)atomic_load(&malformed),
+                         (unsigned long long)unauthenticated, (unsigned long long)replayed,
                          (unsigned long long)sh_rtp_keys_refused());
 }

@@ -16,9 +16,15 @@ CFLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=default", "-Wall", "-Wextr
 
 FILE_NAME = f"_pjsua2{sysconfig.get_config_var('EXT_SUFFIX')}"
 
-# Functions of PJSIP that sip/native stands before: malformed.c sees each packet before it is read,
-# and clock.c has the sockets of the legs take turns.
-WRAPPED = ("pjsip_tpmgr_receive_packet", "pj_ioqueue_recvfrom")
+# Functions that sip/native stands before where PJSIP calls them: malformed.c sees each packet
+# before it is read, clock.c has the sockets of the legs take turns, and srtp.c learns what SRTP
+# cannot read.
+WRAPPED = (
+    "pjsip_tpmgr_receive_packet",
+    "pj_ioqueue_recvfrom",
+    "srtp_unprotect",
+    "srtp_unprotect_rtcp",
+)
 
 IMPORT_CHECK = """
 import sys

@@ -23,7 +23,15 @@ from gateway.events import (
 )
 from gateway.log import LEVELS, EventLog, Format, configure, logged, redact, summary
 from gateway.timeline import Timeline
-from sip.events import AudioRefused, AudioSilent, Direction, DtmfReceived, SipMessage, TransferEnded
+from sip.events import (
+    AudioRefused,
+    AudioSilent,
+    AudioUnauthenticated,
+    Direction,
+    DtmfReceived,
+    SipMessage,
+    TransferEnded,
+)
 from tests.unit.gateway.scene import ATTEMPT, finished_call
 
 ROOT = Path(__file__).parents[3]
@@ -195,6 +203,7 @@ def test_the_document_lists_what_is_logged_above_debug() -> None:
         CallResumed.name,
         ResumeRefused.name,
         AudioRefused.name,
+        AudioUnauthenticated.name,
         AudioSilent.name,
     }
     rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
