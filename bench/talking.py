@@ -21,7 +21,7 @@ from bench.sampling import Sample
 from tests.e2e.world import CARRIER, PBX
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 from tests.peers.sipp import Sipp
 
 BOT_NUMBER = "100"
@@ -45,7 +45,7 @@ TAIL = 1.0
 SPARE = 20.0
 """Seconds that a call stays up beyond all these."""
 
-_AUDIO = SDP.replace("[media_port]", "[field0]")
+_AUDIO = audio_at("[field0]")
 """At a port of the list that SIPp is given."""
 
 

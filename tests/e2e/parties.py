@@ -20,13 +20,12 @@ from bench.numbered import mulaw_frame, numbers_of_mulaw
 from sip.softphone.tones import tone
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
-from tests.e2e.test_rtp_safety import offer, spoken_to
 from tests.e2e.world import CARRIER, PBX, World
 from tests.peers import network, opus
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 from tests.peers.rtp import BEHIND, FRAME, RATE, RtpSocket
-from tests.peers.script import SDP
+from tests.peers.script import SDP, audio_at
 from tests.peers.sipp import Sipp
 
 UNTOUCHED = b"\x7f"
@@ -134,7 +133,7 @@ class Party:
 
     async def speak(self) -> None:
         """Until it is cancelled."""
-        self._gateway = to = await spoken_to(self._socket)
+        self._gateway = to = await self._socket.spoken_to()
         loop = asyncio.get_running_loop()
         due = loop.time()
         down = 0  # samples since the timestamp of the key's packets
@@ -274,8 +273,8 @@ async def joined(
         caller = Party(phone, _events(offered), voices[0])
         agent = Party(desk, _events(answered), voices[1])
         caller.other, agent.other = agent, caller
-        called = Agent("talks").is_called().answers(sdp=offer(agent.port, sdp=answered))
-        calling = Caller("talks").dials(sdp=offer(caller.port, sdp=offered)).is_answered()
+        called = Agent("talks").is_called().answers(sdp=audio_at(agent.port, sdp=answered))
+        calling = Caller("talks").dials(sdp=audio_at(caller.port, sdp=offered)).is_answered()
         if meanwhile is not None:
             meanwhile(calling)
         if agent_meanwhile is not None:

@@ -14,7 +14,7 @@ from tests.e2e.world import CARRIER, World
 from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RATE, RtpSocket, mulaw
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 
 SECONDS = 2
 ENOUGH = 0.8
@@ -38,15 +38,15 @@ async def test_the_codes_of_the_packets_reach_the_bot_and_come_back(
     codes = mulaw(noise)
     packets = [codes[at : at + FRAME] for at in range(0, len(codes), FRAME)]
     async with RtpSocket(CARRIER) as phone:
-        offer = SDP.replace("[media_port]", str(phone.port))
-        script = Caller("speaks mu-law").dials(sdp=offer).is_answered().is_hung_up_on()
-        async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
+        script = Caller("speaks mu-law").dials(sdp=audio_at(phone.port)).is_answered()
+        async with await peer(
+            script.is_hung_up_on(), address=CARRIER, gateway=world.address, number="100"
+        ):
             talk = await bot.conversation()
             assert talk.start["audio"]["encoding"] == "pcmu"
             talk.echo = True
-            await network.until(lambda: phone.peer is not None, "the gateway sends")
-            assert phone.peer is not None
-            await phone.say(Pcm(noise.astype("<i2").tobytes(), RATE), phone.peer)
+            gateway = await phone.spoken_to()
+            await phone.say(Pcm(noise.astype("<i2").tobytes(), RATE), gateway)
 
             def whole(heard: bytes) -> float:
                 return sum(packet in heard for packet in packets) / len(packets)

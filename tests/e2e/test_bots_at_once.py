@@ -13,7 +13,7 @@ from tests.e2e.world import CARRIER, World
 from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 
 FRAME_BYTES = 2 * FRAME
 """A frame at the bot."""
@@ -41,7 +41,7 @@ async def calls(
     """So many callers, each in conversation; the test hangs up."""
     async with AsyncExitStack() as stack:
         phones = [await stack.enter_async_context(RtpSocket(CARRIER)) for _ in range(count)]
-        script = Caller("is one of many").dials(sdp=SDP.replace("[media_port]", "[field0]"))
+        script = Caller("is one of many").dials(sdp=audio_at("[field0]"))
         await stack.enter_async_context(
             await peer(
                 script.is_answered().is_hung_up_on(),

@@ -19,19 +19,16 @@ from sip.softphone.tones import tone, tone_name
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer, StartPhone
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.test_rtp_safety import offer, spoken_to
 from tests.e2e.world import AGENT_TONE, CALLER_TONE, CARRIER, PBX, World
 from tests.peers import network, opus
 from tests.peers.caller import Caller
-from tests.peers.rtp import RtpSocket
+from tests.peers.rtp import COMFORT_NOISE, RtpSocket
+from tests.peers.script import audio_at
 
 SLOW = "127.0.0.4"
 
 HIGH = 5200
 """Hz: no telephone of 8 kHz can say it."""
-
-COMFORT_NOISE = 13
-"""Its payload type (RFC 3389 section 4)."""
 
 OPUS = """v=0
 o=peer 1 1 IN IP[local_ip_type] [local_ip]
@@ -127,7 +124,7 @@ class TestTranscoding:
         self, world: World, peer: StartPeer
     ) -> None:
         sdp = (
-            offer(40000)
+            audio_at(40000)
             .replace("RTP/AVP 0 8 101", "RTP/AVP 8")
             .replace("a=rtpmap:0 PCMU/8000\n", "")
         )
@@ -152,11 +149,11 @@ class TestWideBand:
         self, world: World, peer: StartPeer, bot: ScriptedBot
     ) -> None:
         async with RtpSocket(CARRIER) as phone:
-            sdp = OPUS.replace("[media_port]", str(phone.port))
+            sdp = audio_at(phone.port, sdp=OPUS)
             script = Caller("sings").dials(sdp=sdp).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 packets = opus.packets(tone(HIGH, 0.8, opus.CLOCK))
                 await phone.stream(packets, gateway, 96, samples=opus.FRAME, clock=opus.CLOCK)
                 await network.until(
@@ -212,11 +209,11 @@ class TestPackets:
         self, world: World, peer: StartPeer, bot: ScriptedBot, wish: str, milliseconds: int
     ) -> None:
         async with RtpSocket(CARRIER) as phone:
-            sdp = f"{offer(phone.port)}\na={wish}"
+            sdp = f"{audio_at(phone.port)}\na={wish}"
             script = Caller("asks").dials(sdp=sdp).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 await conversation.say(tone(AGENT_TONE, 0.5, conversation.rate))
                 pcm = tone(CALLER_TONE, 0.8)
                 await phone.say(pcm, gateway, frame=milliseconds * 8)
@@ -231,11 +228,11 @@ class TestPackets:
         """RFC 7587 section 4.1: Opus counts 48 000 samples a second, whatever it carries. A peer
         whose only telephone-event runs at 8000 beside it breaks RFC 4733, and is common."""
         async with RtpSocket(CARRIER) as phone:
-            sdp = f"{OPUS.replace('[media_port]', str(phone.port))}\na=ptime:{milliseconds}"
+            sdp = f"{audio_at(phone.port, sdp=OPUS)}\na=ptime:{milliseconds}"
             script = Caller("asks").dials(sdp=sdp).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 await network.until(lambda: len(phone.received) > 10, "audio")
                 for duration in (160, 320, 480):
                     phone.send(struct.pack("!BBH", 5, 10, duration), gateway, 101, samples=0)
@@ -251,12 +248,12 @@ class TestPackets:
         self, world: World, peer: StartPeer, bot: ScriptedBot, api: Api
     ) -> None:
         async with RtpSocket(SLOW) as phone:
-            script = Caller("asks for nothing").dials(sdp=offer(phone.port)).is_answered()
+            script = Caller("asks for nothing").dials(sdp=audio_at(phone.port)).is_answered()
             async with await peer(
                 script.is_hung_up_on(), address=SLOW, gateway=world.address, number="100"
             ):
                 conversation = await bot.conversation()
-                await spoken_to(phone)
+                await phone.spoken_to()
                 await network.until(lambda: len(phone.received) > 10, "audio")
                 await conversation.send("hangup")
         assert audio_lengths(phone) == {320}
@@ -267,12 +264,12 @@ class TestPackets:
     ) -> None:
         """Its 400 ms are full before the first sample is heard, and then nothing is missing."""
         async with RtpSocket(SLOW) as phone:
-            script = Caller("begins").dials(sdp=offer(phone.port)).is_answered()
+            script = Caller("begins").dials(sdp=audio_at(phone.port)).is_answered()
             async with await peer(
                 script.is_hung_up_on(), address=SLOW, gateway=world.address, number="100"
             ):
                 conversation = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 await phone.say(tone(CALLER_TONE, 0.3), gateway)
                 before = len(conversation.audio)
                 await network.until(
@@ -289,11 +286,11 @@ class TestPackets:
     ) -> None:
         """RFC 3389: a peer that falls silent sends one now and then, offered or not."""
         async with RtpSocket(CARRIER) as phone:
-            sdp = offer(phone.port).replace("AVP 0 8 101", "AVP 0 8 13 101")
+            sdp = audio_at(phone.port).replace("AVP 0 8 101", "AVP 0 8 13 101")
             script = Caller("falls silent").dials(sdp=sdp).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 conversation = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 await phone.say(tone(CALLER_TONE, 0.6), gateway)
                 await phone.stream([b"\x40"] * 8, gateway, COMFORT_NOISE, samples=800)
                 await phone.say(tone(AGENT_TONE, 0.6), gateway)

@@ -14,10 +14,9 @@ from bench.numbered import Reader, mulaw_frame
 from tests.e2e.bot import Conversation, ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.world import CARRIER, World
-from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 
 FRAME_BYTES = 320
 """Of 20 ms at the bot."""
@@ -39,13 +38,14 @@ FASTER = 25
 class NumberedCaller:
     """Sends numbered packets, and follows their way to the bot."""
 
-    def __init__(self, phone: RtpSocket, talk: Conversation) -> None:
+    def __init__(self, phone: RtpSocket, gateway: tuple[str, int], talk: Conversation) -> None:
         self.sent = 0
         self.heard: list[int] = []
         """The numbers that reached the bot, in order."""
         self.late = 0
         """Frames that this test did not follow in time, so that its own packets came in a burst."""
         self._phone = phone
+        self._gateway = gateway
         self._talk = talk
         self._reader = Reader()
         self._read = 0
@@ -78,9 +78,8 @@ class NumberedCaller:
 
     def send(self, packets: int = 1) -> None:
         """So many, at once."""
-        assert self._phone.peer is not None
         for _ in range(packets):
-            self._phone.send(mulaw_frame(self.sent), self._phone.peer)
+            self._phone.send(mulaw_frame(self.sent), self._gateway)
             self.sent += 1
 
 
@@ -90,13 +89,11 @@ async def numbered(
 ) -> AsyncIterator[NumberedCaller]:
     """A caller in conversation, who has sent nothing yet."""
     async with RtpSocket(CARRIER) as phone:
-        offer = SDP.replace("[media_port]", str(phone.port))
-        script = Caller("counts").dials(sdp=offer).is_answered().is_hung_up_on()
+        script = Caller("counts").dials(sdp=audio_at(phone.port)).is_answered().is_hung_up_on()
         where = {"address": CARRIER, "gateway": world.address, "number": "100"}
         async with await peer(script, receive_limit=CALL_LIMIT, **where):
             talk = await bot.conversation()
-            await network.until(lambda: phone.peer is not None, "the gateway sends")
-            yield NumberedCaller(phone, talk)
+            yield NumberedCaller(phone, await phone.spoken_to(), talk)
             await talk.send("hangup")
 
 

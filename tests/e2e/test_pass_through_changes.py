@@ -21,21 +21,17 @@ from tests.e2e.parties import (
     pcmu,
 )
 from tests.e2e.process import Api, GatewayProcess, served
-from tests.e2e.test_rtp_safety import offer
 from tests.e2e.world import World
 from tests.peers import network
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
-from tests.peers.rtp import FRAME, RATE
-from tests.peers.script import SDP
+from tests.peers.rtp import COMFORT_NOISE, FRAME, RATE
+from tests.peers.script import SDP, audio_at
 
 ALAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 8 101").replace("a=rtpmap:0 PCMU/8000\n", "")
 MULAW = SDP.replace("RTP/AVP 0 8 101", "RTP/AVP 0 101").replace("a=rtpmap:8 PCMA/8000\n", "")
 
 A_MINUTE = 60 * RATE
-
-COMFORT_NOISE = 13
-"""Its payload type (RFC 3389 section 4)."""
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +100,7 @@ class TestAnotherCodec:
 def offer_of(caller: Caller, sdp: str) -> str:
     """This SDP, at the caller's port."""
     port = caller.spoken.partition("m=audio ")[2].split()[0]
-    return offer(int(port), sdp=sdp)
+    return audio_at(int(port), sdp=sdp)
 
 
 class TestHold:

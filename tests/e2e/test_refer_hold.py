@@ -21,7 +21,7 @@ from tests.e2e.world import CARRIER, PROMPTS, World, sound_of
 from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.rtp import RtpSocket
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 
 ENDED = "terminated;reason=noresource"
 BUSY = "SIP/2.0 486 Busy Here"
@@ -152,7 +152,7 @@ class TestTheCallerIsNeverInSilence:
 
 def listens(name: str, rtp: RtpSocket) -> Caller:
     """A caller whose audio goes to `rtp`, and who is referred."""
-    script = Caller(name).dials(sdp=SDP.replace("[media_port]", str(rtp.port))).is_answered()
+    script = Caller(name).dials(sdp=audio_at(rtp.port)).is_answered()
     return script.is_referred(TARGET)
 
 

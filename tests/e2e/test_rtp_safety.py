@@ -18,7 +18,7 @@ from tests.peers import network
 from tests.peers.agent import Agent
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 from tests.peers.standstill import standstill
 
 SPEECH, THEFT, AGAIN = 440, 1320, 880
@@ -40,18 +40,6 @@ SPRAYED = 8
 """Packets in one burst; stock PJSIP follows any source after ten."""
 
 
-def offer(port: int, host: str = "[media_ip]", sdp: str = SDP) -> str:
-    """SDP that asks for audio at this port."""
-    return sdp.replace("[media_port]", str(port)).replace("[media_ip]", host)
-
-
-async def spoken_to(phone: RtpSocket) -> tuple[str, int]:
-    """Where the gateway's audio comes from: it speaks first."""
-    await network.until(lambda: phone.peer is not None, "the gateway sends audio")
-    assert phone.peer is not None
-    return phone.peer
-
-
 class TestAStranger:
     """RFC 3550 has no say in who sends; RFC 4961 sends back to whoever does. We ask signalling."""
 
@@ -60,10 +48,10 @@ class TestAStranger:
     ) -> None:
         before = (await api.metrics())["switchhook_rtp_strangers_total"]
         async with RtpSocket(CARRIER) as phone, RtpSocket(STRANGER) as stranger:
-            script = Caller("talks").dials(sdp=offer(phone.port)).is_answered().is_hung_up_on()
+            script = Caller("talks").dials(sdp=audio_at(phone.port)).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 talk = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 speaking = asyncio.create_task(phone.say(tone(SPEECH, 1.5), gateway))
                 await talk.hears(SPEECH)
                 for _ in range(SPRAYED):
@@ -87,10 +75,10 @@ class TestAStranger:
         self, world: World, peer: StartPeer, bot: ScriptedBot
     ) -> None:
         async with RtpSocket(CARRIER) as phone, RtpSocket(STRANGER) as stranger:
-            script = Caller("is late").dials(sdp=offer(phone.port)).is_answered().is_hung_up_on()
+            script = Caller("is late").dials(sdp=audio_at(phone.port)).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 talk = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 await stranger.say(tone(THEFT, 0.6), gateway)
                 await phone.say(tone(SPEECH, 0.8), gateway)
                 await talk.hears(SPEECH)
@@ -116,10 +104,10 @@ class TestAStranger:
             bytes(1400),
         ]
         async with RtpSocket(CARRIER) as phone:
-            script = Caller("babbles").dials(sdp=offer(phone.port)).is_answered().is_hung_up_on()
+            script = Caller("babbles").dials(sdp=audio_at(phone.port)).is_answered().is_hung_up_on()
             async with await peer(script, address=CARRIER, gateway=world.address, number="100"):
                 talk = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 rtcp = (gateway[0], gateway[1] + 1)
                 await phone.say(tone(SPEECH, 0.5), gateway)
                 for packet in malformed:
@@ -148,12 +136,12 @@ class TestKeys:
         """Dialling machines take 80 ms for each (ITU-T Q.24); this one takes half of it."""
         before = await refused(api)
         async with RtpSocket(CARRIER) as phone:
-            script = Caller("presses keys").dials(sdp=offer(phone.port)).is_answered()
+            script = Caller("presses keys").dials(sdp=audio_at(phone.port)).is_answered()
             async with await peer(
                 script.is_hung_up_on(), address=CARRIER, gateway=world.address, number="100"
             ):
                 talk = await bot.conversation()
-                gateway = await spoken_to(phone)
+                gateway = await phone.spoken_to()
                 for number in range(KEYS):
                     end_of_key = struct.pack("!BBH", number % 10, 0x8A, 160)
                     phone.send(end_of_key, gateway, TELEPHONE_EVENT)
@@ -187,7 +175,7 @@ class TestAFlood:
         """Both parties are one socket, which hears in what order their packets are passed on."""
         world = gateway.world
         async with RtpSocket(CARRIER) as both:
-            sdp = offer(both.port, CARRIER)
+            sdp = audio_at(both.port, CARRIER)
             called = Agent("talks").is_called().answers(sdp=sdp).is_hung_up_on()
             calling = Caller("talks").dials(sdp=sdp).is_answered().is_hung_up_on()
             await peer(called, address=PBX, port=world.pbx_port)
@@ -231,7 +219,7 @@ class TestAPeerBehindANat:
         self, world: World, peer: StartPeer, bot: ScriptedBot
     ) -> None:
         async with RtpSocket(CARRIER) as phone:
-            script = Caller("hides").dials(sdp=offer(9, "192.0.2.1")).is_answered()
+            script = Caller("hides").dials(sdp=audio_at(9, "192.0.2.1")).is_answered()
             async with await peer(
                 script.is_hung_up_on(), address=CARRIER, gateway=world.address, number="100"
             ):
@@ -260,7 +248,7 @@ class TestSilence:
         """RFC 3326: the BYE says why."""
         world = World(tmp_path / "gateway", settings={"sip": {"rtp": {"timeout": 4}}})
         gateway = start_gateway(world)
-        script = Caller("crashes").dials(sdp=offer(9)).is_answered()
+        script = Caller("crashes").dials(sdp=audio_at(9)).is_answered()
         script.is_hung_up_on({"Reason": "Q.850;cause=41"})
         bot = ScriptedBot()
         await bot.start(world.bot_port)

@@ -17,7 +17,7 @@ from tests.e2e.world import CARRIER, STRANGER, World
 from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.rtp import FRAME, RtpSocket
-from tests.peers.script import SDP
+from tests.peers.script import audio_at
 from tests.peers.srtp import SrtpKey, SrtpSocket
 
 SPEECH, AGAIN = 440, 880
@@ -79,15 +79,13 @@ async def called(
     offered = key if key is not OTHER else SrtpKey()
     before = await api.metrics()
     async with SrtpSocket(CARRIER, key) as phone:
-        sdp = SDP.replace("RTP/AVP", "RTP/SAVP").replace("[media_port]", str(phone.port))
+        sdp = audio_at(phone.port).replace("RTP/AVP", "RTP/SAVP")
         script = Caller("encrypts").dials(sdp=f"{sdp}\n{offered.line}").is_answered()
         async with await peer(
             script.is_hung_up_on(), address=CARRIER, gateway=world.address, number="100"
         ):
             talk = await bot.conversation()
-            await network.until(lambda: phone.peer is not None, "the gateway sends audio")
-            assert phone.peer is not None
-            yield Call(phone, talk, phone.peer, api, before)
+            yield Call(phone, talk, await phone.spoken_to(), api, before)
             await talk.send("hangup")
 
 

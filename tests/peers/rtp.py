@@ -16,6 +16,7 @@ import numpy.typing as npt
 import soundfile
 
 from sip.audio import Pcm
+from tests.peers import network
 
 RATE = 8000
 
@@ -26,6 +27,9 @@ BEHIND = 0.06
 """Seconds that a jitter buffer takes without a loss."""
 
 PCMU = 0
+
+COMFORT_NOISE = 13
+"""Its payload type (RFC 3389 section 4)."""
 
 _HEADER = struct.Struct("!BBHII")
 
@@ -46,8 +50,6 @@ class RtpSocket:
         """Every packet, whoever sent it."""
         self.senders: list[tuple[str, int]] = []
         """Who has sent each of them."""
-        self.peer: tuple[str, int] | None = None
-        """Where the last packet came from."""
 
     @property
     def port(self) -> int:
@@ -66,6 +68,11 @@ class RtpSocket:
     ) -> None:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
+
+    async def spoken_to(self) -> tuple[str, int]:
+        """Where the gateway's audio comes from: it speaks first."""
+        await network.until(lambda: bool(self.senders), "the gateway sends audio")
+        return self.senders[-1]
 
     def send(
         self,
@@ -124,9 +131,9 @@ class RtpSocket:
     def _take(self) -> None:
         with suppress(BlockingIOError):
             while True:
-                packet, self.peer = self._socket.recvfrom(2048)
+                packet, sender = self._socket.recvfrom(2048)
                 self.received.append(packet)
-                self.senders.append(self.peer)
+                self.senders.append(sender)
 
 
 def mulaw(samples: npt.NDArray[np.int16]) -> bytes:

@@ -51,6 +51,11 @@ Headers = Mapping[str, str]
 """Names with the regular expressions their values must match."""
 
 
+def audio_at(port: int | str, host: str = "[media_ip]", *, sdp: str = SDP) -> str:
+    """SDP that asks for its audio there; "[field0]" is a port of each call's own."""
+    return sdp.replace("[media_port]", str(port)).replace("[media_ip]", host)
+
+
 class Script:
     """Steps that every kind of peer takes within a dialog."""
 
