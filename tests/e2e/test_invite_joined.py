@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
@@ -26,16 +27,25 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway
     yield from served(World.answering(tmp_path_factory.mktemp("joined"), FLOWS))
 
 
+@pytest_asyncio.fixture
+async def talking(world: World, caller: Softphone, pbx: Softphone, tmp_path: Path) -> None:
+    """Caller and agent have heard each other; what is heard from here on is something else."""
+    await sales(pbx, tmp_path)
+    await dial(caller, world, "200", tmp_path)
+    await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
+    await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
+    caller.forget("heard")
+    pbx.forget("heard")
+
+
+@pytest.mark.usefixtures("talking")
 class TestKeysCrossTheJoin:
     """RFC 4733 from one leg is RFC 4733 on the other; INFO becomes RFC 4733."""
 
     @pytest.mark.parametrize("via", ["rfc4733", "info"])
     async def test_from_caller_to_agent_and_back(
-        self, via: Any, world: World, caller: Softphone, pbx: Softphone, tmp_path: Path
+        self, via: Any, caller: Softphone, pbx: Softphone
     ) -> None:
-        await sales(pbx, tmp_path)
-        await dial(caller, world, "200", tmp_path)
-        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
         await caller.send(commands.Dtmf(call="a", digits="159#", via=via))
         for digit in "159#":
             await pbx.expect("dtmf", "in-1", digit=digit, via="rfc4733")
@@ -48,16 +58,13 @@ class TestKeysCrossTheJoin:
         assert len(caller.seen("dtmf")) == 2
 
 
+@pytest.mark.usefixtures("talking")
 class TestHoldByEitherSide:
     """RFC 3264 section 8.4: who is held hears our music; who resumes is heard again."""
 
     async def test_the_agent_holds_and_resumes(
-        self, world: World, caller: Softphone, pbx: Softphone, api: Api, tmp_path: Path
+        self, caller: Softphone, pbx: Softphone, api: Api
     ) -> None:
-        await sales(pbx, tmp_path)
-        await dial(caller, world, "200", tmp_path)
-        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
-        caller.forget("heard")
         await pbx.send(commands.Hold(call="in-1"))
         await caller.expect("heard", "a", sound="sound")
         await pbx.send(commands.Resume(call="in-1"))
@@ -69,12 +76,8 @@ class TestHoldByEitherSide:
         assert [s for s in steps(attempt) if s in ("hold", "resume")] == ["hold", "resume"]
 
     async def test_the_caller_holds_and_the_agent_hears_music(
-        self, world: World, caller: Softphone, pbx: Softphone, tmp_path: Path
+        self, caller: Softphone, pbx: Softphone
     ) -> None:
-        await sales(pbx, tmp_path)
-        await dial(caller, world, "200", tmp_path)
-        await pbx.expect("heard", "in-1", sound=tone_name(CALLER_TONE))
-        pbx.forget("heard")
         await caller.send(commands.Hold(call="a"))
         await pbx.expect("heard", "in-1", sound="sound")
         await caller.send(commands.Resume(call="a"))
@@ -83,12 +86,8 @@ class TestHoldByEitherSide:
         await pbx.expect("disconnected", "in-1")
 
     async def test_an_agent_who_hangs_up_on_hold_leaves_the_caller_to_the_flow(
-        self, world: World, caller: Softphone, pbx: Softphone, tmp_path: Path
+        self, caller: Softphone, pbx: Softphone
     ) -> None:
-        await sales(pbx, tmp_path)
-        await dial(caller, world, "200", tmp_path)
-        await caller.expect("heard", "a", sound=tone_name(AGENT_TONE))
-        caller.forget("heard")
         await pbx.send(commands.Hold(call="in-1"))
         await caller.expect("heard", "a", sound="sound")
         await pbx.send(commands.HangUp(call="in-1"))
