@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -82,16 +83,20 @@ async def measured(name: str, measurement: Measurement, repeat: int) -> Report:
 
 
 def resized(measurements: dict[str, Measurement], sizes: list[str]) -> dict[str, Measurement]:
-    """The measurements with `NAME.FIELD=VALUE` in place. Raises ValueError."""
-    made = dict(measurements)
+    """The measurements with each `NAME.FIELD=VALUE` in place. Raises ValueError."""
+    given: dict[str, dict[str, Any]] = {}
     for size in sizes:
         place, equals, value = size.partition("=")
         name, _, field = place.partition(".")
-        if not equals or not hasattr(made.get(name), field):
+        if not equals or not hasattr(measurements.get(name), field):
             raise ValueError(f"--set {size}: write NAME.FIELD=VALUE, as in signalling.rate=100")
-        kind = type(getattr(made[name], field))
-        made[name] = replace(made[name], **{field: kind(value)})  # type: ignore[type-var]
-    return made
+        kind = type(getattr(measurements[name], field))
+        given.setdefault(name, {})[field] = kind(value)
+    changed = {
+        name: replace(measurements[name], **values)  # type: ignore[type-var]
+        for name, values in given.items()
+    }
+    return {**measurements, **changed}
 
 
 def machine() -> str:

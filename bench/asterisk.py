@@ -12,18 +12,13 @@ import shlex
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import soundfile
-import uvloop
 
-from bench import short_calls
+from bench import audiosocket_bot, short_calls
 from bench.exchange import Exchange
-from bench.load import raise_priority
-from bench.numbered import SAMPLES
 from bench.talking import AGENT_NUMBER, BOT_NUMBER
 from sip.softphone.tones import tone
 from tests.e2e.world import CARRIER, GATEWAY, PBX
@@ -65,9 +60,6 @@ MODULES = (
 )
 
 FOLDERS = ("agi", "db", "etc", "keys", "lib", "log/cdr-csv", "run", "spool")
-
-_AUDIO, _HEADER = 0x10, 3
-"""AudioSocket: one byte of kind, two of length, the payload."""
 
 
 class Asterisk:
@@ -172,7 +164,11 @@ async def running(asterisk: Asterisk) -> AsyncIterator[Exchange]:
         )
         assert process.returncode is None, f"it ended\n{log.read_text(errors='replace')}"
         yield Exchange(
-            process.pid, asterisk.address, asterisk.pbx_port, asterisk.bot_port, serve_echo
+            pid=process.pid,
+            address=asterisk.address,
+            pbx_port=asterisk.pbx_port,
+            bot_port=asterisk.bot_port,
+            bot=audiosocket_bot.serve,
         )
     finally:
         with suppress(ProcessLookupError):
@@ -182,38 +178,3 @@ async def running(asterisk: Asterisk) -> AsyncIterator[Exchange]:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-
-
-class _Echo(asyncio.Protocol):
-    """One call of AudioSocket. It speaks first, so that the caller's audio finds its way."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.WriteTransport, transport)
-        self._received = bytearray()
-        silence = bytes(2 * SAMPLES)
-        self._transport.write(bytes([_AUDIO]) + len(silence).to_bytes(2, "big") + silence)
-
-    def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
-        while len(received) >= _HEADER:
-            end = _HEADER + int.from_bytes(received[1:_HEADER], "big")
-            if len(received) < end:
-                return
-            if received[0] == _AUDIO:
-                self._transport.write(bytes(received[:end]))
-            del received[:end]
-
-
-def serve_echo(port: int, pipe: Connection) -> None:
-    """The bot's process: `ready`, then until told to `stop`."""
-    raise_priority()
-
-    async def run() -> None:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(_Echo, GATEWAY, port)
-        pipe.send("ready")
-        await loop.run_in_executor(None, pipe.recv)
-        server.close()
-
-    uvloop.run(run())

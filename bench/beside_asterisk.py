@@ -43,7 +43,7 @@ async def the_gateway(folder: Path, legs: int) -> AsyncIterator[Exchange]:
 
 
 @asynccontextmanager
-async def the_other(folder: Path, legs: int) -> AsyncIterator[Exchange]:
+async def the_asterisk(folder: Path, legs: int) -> AsyncIterator[Exchange]:
     """As `ASTERISK` says."""
     made = asterisk.Asterisk(folder / "asterisk", os.environ[COMMAND], legs)
     async with asterisk.running(made) as running:
@@ -89,17 +89,17 @@ class BesideAsterisk:
             *compared(
                 ("short call", "ms", "calls failed"),
                 await self._short(the_gateway, folder / "short"),
-                await self._short(the_other, folder / "short-other"),
+                await self._short(the_asterisk, folder / "short-other"),
             ),
             *compared(
                 ("bot call", "% core", "frames lost or cut on the way back"),
                 await self._bot(the_gateway, folder / "bot"),
-                await self._bot(the_other, folder / "bot-other"),
+                await self._bot(the_asterisk, folder / "bot-other"),
             ),
             *compared(
                 ("call to an agent", "% core", "frames lost or cut, both ways"),
                 await self._agents(the_gateway, folder / "agent"),
-                await self._agents(the_other, folder / "agent-other"),
+                await self._agents(the_asterisk, folder / "agent-other"),
             ),
         ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -38,12 +38,16 @@ class Run:
     """What was measured."""
 
     calls: list[CallAudio]
+    """At the callers."""
     arrivals: dict[int, Arrivals]
+    """At the bot, by caller from 1."""
     idle: Sample
+    """Of the gateway: without calls, and at the beginning and the end of what is measured."""
     before: Sample
     after: Sample
     bot: tuple[Sample, Sample]
-    load: tuple[Sample, Sample]
+    """The same two of the bot's process, and of the callers'."""
+    callers: tuple[Sample, Sample]
     skipped: int
     """Frames that the callers' process came too late to send."""
     counted: dict[str, float]
@@ -92,9 +96,9 @@ async def talk(gateway: Gateway, folder: Path, calls: int, seconds: float) -> Ru
     async with talking.to_bot(gateway, folder, calls, seconds) as up:
         pids = (gateway.pid, up.called.pid, up.callers.pid)
         counters = await read(gateway.api)
-        before, bot_before, load_before = map(sample, pids)
+        before, bot_before, callers_before = map(sample, pids)
         await asyncio.sleep(seconds)
-        after, bot_after, load_after = map(sample, pids)
+        after, bot_after, callers_after = map(sample, pids)
         now = await read(gateway.api)
         audio, skipped = up.callers.results()
         return Run(
@@ -104,7 +108,7 @@ async def talk(gateway: Gateway, folder: Path, calls: int, seconds: float) -> Ru
             before=before,
             after=after,
             bot=(bot_before, bot_after),
-            load=(load_before, load_after),
+            callers=(callers_before, callers_after),
             skipped=skipped,
             counted={name: now[name] - counters[name] for name in now},
         )
@@ -121,7 +125,7 @@ def figures(run: Run) -> list[Figure]:
     return [
         Figure("CPU of the gateway", share(run.before, run.after) * 100, "% core"),
         Figure("CPU of the bot", share(*run.bot) * 100, "% core"),
-        Figure("CPU of the callers", share(*run.load) * 100, "% core"),
+        Figure("CPU of the callers", share(*run.callers) * 100, "% core"),
         *on_the_way(run),
         Figure(
             "memory per call",
@@ -136,40 +140,48 @@ def figures(run: Run) -> list[Figure]:
 
 def on_the_way(run: Run) -> list[Figure]:
     """How long the frames took, and how many did not come."""
-    to_bot, back, lost_to_bot, lost_back, sent = follow(run)
+    frames = follow(run)
     return [
-        Figure("frames sent", sent),
+        Figure("frames sent", frames.sent),
         Figure("frames not sent: the callers were late", run.skipped),
-        Figure("frames lost or cut on the way to the bot", lost_to_bot, "", 0),
-        Figure("frames lost or cut on the way back", lost_back, "", 0),
-        Figure("caller to bot, p50", percentile(to_bot, 50) * 1000, "ms"),
-        Figure("caller to bot, p95", percentile(to_bot, 95) * 1000, "ms", 45),
-        Figure("bot to caller, p50", percentile(back, 50) * 1000, "ms"),
-        Figure("bot to caller, p95", percentile(back, 95) * 1000, "ms", 45),
+        Figure("frames lost or cut on the way to the bot", frames.lost_to_bot, "", 0),
+        Figure("frames lost or cut on the way back", frames.lost_back, "", 0),
+        Figure("caller to bot, p50", percentile(frames.to_bot, 50) * 1000, "ms"),
+        Figure("caller to bot, p95", percentile(frames.to_bot, 95) * 1000, "ms", 45),
+        Figure("bot to caller, p50", percentile(frames.back, 50) * 1000, "ms"),
+        Figure("bot to caller, p95", percentile(frames.back, 95) * 1000, "ms", 45),
     ]
 
 
-def follow(run: Run) -> tuple[list[float], list[float], int, int, int]:
-    """Each frame that was sent while it was measured: seconds to the bot and back, and how many
-    did not come."""
-    to_bot: list[float] = []
-    back: list[float] = []
-    lost_to_bot = lost_back = sent = 0
+@dataclass
+class Frames:
+    """All frames that were sent while it was measured, followed to the bot and back."""
+
+    sent: int = 0
+    to_bot: list[float] = field(default_factory=list)
+    """Seconds on the way, of each that came."""
+    back: list[float] = field(default_factory=list)
+    lost_to_bot: int = 0
+    lost_back: int = 0
+
+
+def follow(run: Run) -> Frames:
+    """Find each frame where it came."""
+    frames = Frames()
     for caller, call in enumerate(run.calls, 1):
-        arrivals = run.arrivals.get(caller, Arrivals())
-        at_bot = arrivals.first_times()
+        at_bot = run.arrivals.get(caller, Arrivals()).first_times()
         returned = call.heard.first_times()
         for number, left in enumerate(call.sent):
             if not run.before.at <= left <= run.after.at - TAIL:
                 continue
-            sent += 1
+            frames.sent += 1
             key = number % NUMBERS
             if key not in at_bot:
-                lost_to_bot += 1
+                frames.lost_to_bot += 1
                 continue
-            to_bot.append(at_bot[key] - left)
+            frames.to_bot.append(at_bot[key] - left)
             if key in returned:
-                back.append(returned[key] - at_bot[key])
+                frames.back.append(returned[key] - at_bot[key])
             else:
-                lost_back += 1
-    return to_bot, back, lost_to_bot, lost_back, sent
+                frames.lost_back += 1
+    return frames

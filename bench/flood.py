@@ -40,6 +40,9 @@ Content-Length: 0
 
 """.replace("\n", "\r\n")
 
+LONGEST = 60.0
+"""Seconds after which the flood ends by itself."""
+
 REFUSED = tuple(f'switchhook_gate_refused_total{{reason="{why}"}}' for why in ("source", "rate"))
 
 
@@ -81,7 +84,7 @@ class Flood:
             beside(pour, *gateway.address, self.invites),
         ):
             heard = await talk(gateway, folder / "talking", self.talking, self.seconds)
-        to_bot, back, lost_to_bot, lost_back, frames = follow(heard)
+        frames = follow(heard)
         tormented = sipp.response_times()
         refused = sum(metrics.get(name, 0) for name in REFUSED)
         return [
@@ -93,22 +96,23 @@ class Flood:
             Figure("times the quiet p99", percentile(tormented, 99) / percentile(quiet, 99), "", 2),
             Figure("memory grown during the flood", (after.memory - before.memory) / 1024, "KB"),
             Figure("of one core", share(before, after) * 100, "%"),
-            Figure("frames of callers and bots in a flood", 2 * frames),
-            Figure("of them lost or cut", lost_to_bot + lost_back, "", 0),
-            Figure("caller to bot in a flood, p95", percentile(to_bot, 95) * 1000, "ms", 45),
-            Figure("bot to caller in a flood, p95", percentile(back, 95) * 1000, "ms", 45),
+            Figure("frames of callers and bots in a flood", 2 * frames.sent),
+            Figure("of them lost or cut", frames.lost_to_bot + frames.lost_back, "", 0),
+            Figure("caller to bot in a flood, p95", percentile(frames.to_bot, 95) * 1000, "ms", 45),
+            Figure("bot to caller in a flood, p95", percentile(frames.back, 95) * 1000, "ms", 45),
         ]
 
 
 def pour(host: str, port: int, rate: int, pipe: Connection) -> None:
-    """The stranger's process: INVITEs at this rate until told to stop; a minute at most."""
+    """The stranger's process: `ready`, then INVITEs at this rate until told to stop; then how many
+    it sent, and how many a second."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind((STRANGER, 0))
         stranger.setblocking(False)
         source = f"{STRANGER}:{stranger.getsockname()[1]}"
         began, sent = time.monotonic(), 0
         pipe.send("ready")
-        while not pipe.poll(BURST) and (passed := time.monotonic() - began) < 60:
+        while not pipe.poll(BURST) and (passed := time.monotonic() - began) < LONGEST:
             while sent < passed * rate:
                 message = INVITE.format(
                     host=host, port=port, source=source, unique=secrets.token_hex(8)

@@ -17,6 +17,7 @@ import uvloop
 from sip.pjsip import native, pj
 
 TIMER_INTERVAL = 0.010
+"""Seconds between two looks at PJSIP's timers."""
 
 
 class _Call(pj.Call):  # type: ignore[misc]
@@ -63,7 +64,7 @@ def serve(address: str, port: int, first_rtp_port: int, max_calls: int, pipe: Co
         endpoint.libStart()
         endpoint.audDevManager().setNullDev()
         account = _Account()
-        account.create(_account(address, port, first_rtp_port, max_calls))
+        account.create(_account_config(address, port, first_rtp_port, max_calls))
 
         def poll() -> None:
             while endpoint.libHandleEvents(0) > 0:
@@ -101,7 +102,7 @@ def _endpoint(max_calls: int) -> Any:
     return endpoint
 
 
-def _account(address: str, port: int, first_rtp_port: int, max_calls: int) -> Any:
+def _account_config(address: str, port: int, first_rtp_port: int, max_calls: int) -> Any:
     config = pj.AccountConfig()
     config.idUri = f"sip:floor@{address}:{port}"
     media = config.mediaConfig.transportConfig

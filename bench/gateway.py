@@ -28,7 +28,14 @@ class Gateway(Exchange):
 
 
 def world(folder: Path, legs: int, *, pass_through: bool = True, **more: Any) -> World:
-    """The world of the end-to-end tests, with room for so many legs."""
+    """The world of the end-to-end tests, with room for so many legs.
+
+    Args:
+        folder: it is written below this one, as `gateway`.
+        legs: of calls at once.
+        pass_through: whether audio passes between two legs without the bridge where it can.
+        more: other fields of `World`.
+    """
     made = World(
         folder / "gateway",
         settings={"sip": {"max_calls": legs, "rtp": {"pass_through": pass_through}}},
@@ -47,13 +54,13 @@ async def running(world: World) -> AsyncIterator[Gateway]:
     try:
         async with httpx.AsyncClient(base_url=world.api, timeout=30) as client:
             yield Gateway(
-                process.pid,
-                world.address,
-                world.pbx_port,
-                world.bot_port,
-                echo_bot.serve,
-                world,
-                Api(client),
+                pid=process.pid,
+                address=world.address,
+                pbx_port=world.pbx_port,
+                bot_port=world.bot_port,
+                bot=echo_bot.serve,
+                world=world,
+                api=Api(client),
             )
     finally:
         process.stop()

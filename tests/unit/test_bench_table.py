@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.__main__ import MEASUREMENTS, resized
+from bench.bot_media import BotMedia
 from bench.measurement import Figure
 from bench.signalling import Signalling
 from bench.table import Report, repeated
@@ -58,3 +59,14 @@ def test_an_unknown_size_is_refused(size: str) -> None:
 def test_a_size_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="many"):
         resized(MEASUREMENTS, ["signalling.rate=many"])
+
+
+def test_a_measurement_so_long_that_numbers_of_frames_repeat_is_refused() -> None:
+    with pytest.raises(ValueError, match="70 s: more than 66 s"):
+        resized(MEASUREMENTS, ["bot.seconds=70"])
+
+
+def test_sizes_are_judged_together() -> None:
+    with pytest.raises(ValueError, match="more than 9 s"):
+        resized(MEASUREMENTS, ["bot.calls=2000"])
+    assert resized(MEASUREMENTS, ["bot.calls=2000", "bot.seconds=5"])["bot"] == BotMedia(2000, 5)
