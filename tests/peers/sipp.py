@@ -104,7 +104,7 @@ class Sipp:
             arguments += ["-inf", str(rows)]
         if measure:
             arguments += ["-trace_stat", "-stf", str(scenario.with_suffix(".csv")), "-fd", "1"]
-            arguments += ["-trace_rtt", "-rtt_freq", "100"]
+            arguments += ["-trace_rtt", "-rtt_freq", str(min(calls, 100))]
         else:
             arguments += ["-trace_msg", "-message_file", str(scenario.with_suffix(".log"))]
         if echo:
