@@ -3,14 +3,13 @@
 One client process holds SESSIONS connections and sends one 320-byte frame on each every 20 ms;
 an echo server in another process sends every frame back. The CPU counted is the client's alone.
 
-    python bench/bot_websocket.py [--sessions 100] [--seconds 10]
+    python -m bench.bot_websocket [--sessions 100] [--seconds 10]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,10 +18,19 @@ from multiprocessing.connection import Connection
 
 import picows
 import uvloop
-import websockets.asyncio.client
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from bench.bot_server import BotCall, listening
+from bench.load import beside
+from gateway.bots.messages import SUBPROTOCOL
+from tests.e2e.world import GATEWAY
+from tests.peers import network
 
 FRAME = bytes(range(160)) * 2
 """20 ms of PCM16 at 8 kHz; what it sounds like does not matter."""
+
+OFFERED = {"Sec-WebSocket-Protocol": SUBPROTOCOL}
 
 TICK = 0.02
 """Seconds that a frame lasts."""
@@ -35,27 +43,20 @@ class Received:
     frames: int = 0
 
 
-class Echo(picows.WSListener):
-    """The server's side: every frame goes back as it came."""
-
-    def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
-        if frame.msg_type == picows.WSMsgType.CLOSE:
-            transport.send_close(picows.WSCloseCode.OK)
-            transport.disconnect()
-        else:
-            transport.send(picows.WSMsgType.BINARY, frame.get_payload_as_memoryview())
+class _Echo(BotCall):
+    def on_audio(self, transport: picows.WSTransport, frame: bytes) -> None:
+        transport.send(picows.WSMsgType.BINARY, frame)
 
 
-def serve(pipe: Connection) -> None:
-    """The echo server's process: its port, then until told to end."""
+def serve(port: int, pipe: Connection) -> None:
+    """The echo server's process: `ready`, then until it is ended."""
 
-    async def main() -> None:
-        server = await picows.ws_create_server(lambda _request: Echo(), "127.0.0.1", 0)
-        pipe.send(server.sockets[0].getsockname()[1])
+    async def run() -> None:
+        await listening(port, _Echo)
+        pipe.send("ready")
         await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-        server.close()
 
-    uvloop.run(main())
+    uvloop.run(run())
 
 
 async def ticks(seconds: float, send_all: Callable[[], Awaitable[None]]) -> tuple[float, int]:
@@ -69,7 +70,7 @@ async def ticks(seconds: float, send_all: Callable[[], Awaitable[None]]) -> tupl
     return time.process_time() - cpu, count
 
 
-async def with_picows(port: int, sessions: int, seconds: float) -> tuple[float, int, int]:
+async def with_picows(url: str, sessions: int, seconds: float) -> tuple[float, int, int]:
     """Seconds of CPU, frames sent, and frames that came back."""
     received = Received()
 
@@ -79,7 +80,7 @@ async def with_picows(port: int, sessions: int, seconds: float) -> tuple[float, 
             received.frames += 1
 
     transports = [
-        (await picows.ws_connect(Client, f"ws://127.0.0.1:{port}/"))[0] for _ in range(sessions)
+        (await picows.ws_connect(Client, url, extra_headers=OFFERED))[0] for _ in range(sessions)
     ]
     binary = picows.WSMsgType.BINARY
 
@@ -93,16 +94,16 @@ async def with_picows(port: int, sessions: int, seconds: float) -> tuple[float, 
     return cpu, count * sessions, received.frames
 
 
-async def with_websockets(port: int, sessions: int, seconds: float) -> tuple[float, int, int]:
+async def with_websockets(url: str, sessions: int, seconds: float) -> tuple[float, int, int]:
     """The same of the other library."""
     received = Received()
 
-    async def read(connection: websockets.asyncio.client.ClientConnection) -> None:
+    async def read(connection: ClientConnection) -> None:
         async for _frame in connection:
             received.frames += 1
 
     connections = [
-        await websockets.asyncio.client.connect(f"ws://127.0.0.1:{port}/", compression=None)
+        await connect(url, subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None)
         for _ in range(sessions)
     ]
     readers = [asyncio.create_task(read(connection)) for connection in connections]
@@ -118,30 +119,27 @@ async def with_websockets(port: int, sessions: int, seconds: float) -> tuple[flo
     return cpu, count * sessions, received.frames
 
 
+async def measured(sessions: int, seconds: float) -> None:
+    """Measure both, one after the other, and print a table."""
+    print(f"{sessions} sessions, {seconds:g} s, 20 ms frames of {len(FRAME)} bytes")
+    print(f"{'client':24}{'sent':>9}{'back':>9}{'us/frame':>10}{'% core/session':>16}")
+    port = network.free_port(GATEWAY)
+    async with beside(serve, port):
+        for name, run in (("picows", with_picows), ("websockets", with_websockets)):
+            cpu, sent, back = await run(f"ws://{GATEWAY}:{port}/", sessions, seconds)
+            per_frame = cpu / (sent + back) * 1e6
+            per_session = cpu / seconds / sessions * 100
+            client = f"{name} {version(name)}"
+            print(f"{client:24}{sent:>9}{back:>9}{per_frame:>10.2f}{per_session:>16.3f}")
+
+
 def main() -> None:
-    """Measure both, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Take the sizes from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.bot_websocket", description=__doc__)
     parser.add_argument("--sessions", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10)
-    args = parser.parse_args()
-
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
-    server.start()
-    port = ours.recv()
-    print(f"{args.sessions} sessions, {args.seconds:g} s, 20 ms frames of {len(FRAME)} bytes")
-    print(f"{'client':24}{'sent':>9}{'back':>9}{'us/frame':>10}{'% core/session':>16}")
-    for name, run in (
-        ("picows", with_picows),
-        ("websockets", with_websockets),
-    ):
-        cpu, sent, back = uvloop.run(run(port, args.sessions, args.seconds))
-        per_frame = cpu / (sent + back) * 1e6
-        per_session = cpu / args.seconds / args.sessions * 100
-        client = f"{name} {version(name)}"
-        print(f"{client:24}{sent:>9}{back:>9}{per_frame:>10.2f}{per_session:>16.3f}")
-    ours.send("end")
-    server.join(5)
+    given = parser.parse_args()
+    uvloop.run(measured(given.sessions, given.seconds))
 
 
 if __name__ == "__main__":
