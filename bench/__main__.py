@@ -91,12 +91,17 @@ def resized(measurements: dict[str, Measurement], sizes: list[str]) -> dict[str,
         if not equals or not hasattr(measurements.get(name), field):
             raise ValueError(f"--set {size}: write NAME.FIELD=VALUE, as in signalling.rate=100")
         kind = type(getattr(measurements[name], field))
-        given.setdefault(name, {})[field] = kind(value)
-    changed = {
-        name: replace(measurements[name], **values)  # type: ignore[type-var]
-        for name, values in given.items()
-    }
-    return {**measurements, **changed}
+        try:
+            given.setdefault(name, {})[field] = kind(value)
+        except ValueError as error:
+            raise ValueError(f"--set {size}: {error}") from error
+    made = dict(measurements)
+    for name, values in given.items():
+        try:
+            made[name] = replace(made[name], **values)  # type: ignore[type-var]
+        except ValueError as error:
+            raise ValueError(f"--set of {name}: {error}") from error
+    return made
 
 
 def machine() -> str:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.sampling import Sample
+from tests.e2e.process import Api
 from tests.e2e.world import CARRIER
+from tests.peers import network
 from tests.peers.caller import Caller
 from tests.peers.sipp import Sipp
 
 NUMBER = "400"
 """Answers with a prompt; the caller does not wait for its end."""
+
+STORED_LIMIT = 20.0
+"""Seconds until the last record must be in the database."""
+
+WRITTEN = "switchhook_records_written_total"
+"""The gateway's counter of records in the database."""
 
 
 def at_once(rate: int, talk: float) -> int:
@@ -46,3 +54,12 @@ async def place(
     finally:
         await sipp.stop()
     return sipp
+
+
+async def stored(api: Api, calls: int) -> None:
+    """Wait until the gateway has written the records of so many."""
+
+    async def all_written() -> bool:
+        return (await api.metrics()).get(WRITTEN, 0) >= calls
+
+    await network.until(all_written, f"{calls} records are written", STORED_LIMIT)

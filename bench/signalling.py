@@ -15,18 +15,13 @@ from typing import ClassVar
 from bench.gateway import Gateway, running, world
 from bench.measurement import Figure, percentile
 from bench.sampling import share
-from bench.short_calls import at_once, per_call, place
+from bench.short_calls import WRITTEN, at_once, per_call, place, stored
 from bench.yardstick import BARE_THEN, bare_answerer
 from tests.e2e.process import Api
-from tests.peers import network
 
 BUDGET = 0.9
 """Milliseconds of CPU that a call may take where an answerer takes `BARE_THEN`."""
 
-STORED_LIMIT = 20.0
-"""Seconds until the last record must be in the database."""
-
-WRITTEN = "switchhook_records_written_total"
 LAG = "switchhook_loop_lag_seconds_bucket"
 
 
@@ -85,15 +80,6 @@ class Signalling:
             Figure("loop lag, p99 (bucket)", bucket(list(lag_after), lags, 0.99) * 1000, "ms"),
             Figure("open files left", after.open_files - before.open_files),
         ]
-
-
-async def stored(api: Api, calls: int) -> None:
-    """Wait until all records are written."""
-
-    async def all_written() -> bool:
-        return (await api.metrics()).get(WRITTEN, 0) >= calls
-
-    await network.until(all_written, f"{calls} records are written", STORED_LIMIT)
 
 
 async def lag(api: Api) -> dict[float, float]:

@@ -11,8 +11,7 @@ from typing import ClassVar
 
 from bench.gateway import running, world
 from bench.measurement import Figure
-from bench.short_calls import place
-from bench.signalling import stored
+from bench.short_calls import place, stored
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the memory."""

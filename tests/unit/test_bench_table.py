@@ -57,12 +57,12 @@ def test_an_unknown_size_is_refused(size: str) -> None:
 
 
 def test_a_size_that_is_no_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="many"):
+    with pytest.raises(ValueError, match=r"--set signalling\.rate=many: "):
         resized(MEASUREMENTS, ["signalling.rate=many"])
 
 
 def test_a_measurement_so_long_that_numbers_of_frames_repeat_is_refused() -> None:
-    with pytest.raises(ValueError, match="70 s: more than 66 s"):
+    with pytest.raises(ValueError, match="bot: 70 s: more than 66 s"):
         resized(MEASUREMENTS, ["bot.seconds=70"])
 
 
