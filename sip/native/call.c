@@ -271,30 +271,30 @@ static void on_stream_destroyed(pjsua_call_id id, pjmedia_stream *stream, unsign
                                      .text1 = &codec_str, .text2 = &figures_str});
 }
 
-/* On the media clock's thread for RFC 4733. The dialog outlives the stream that calls this. A digit is told
- * when it begins and when it has ended; what comes between only prolongs it. */
+/* A digit is told when it begins and when it has ended; what comes between only prolongs it. INFO is the
+ * loop's; RFC 4733 comes on the media clock's thread, where nothing of the call may be looked at: the loop
+ * writes its media anew with each SDP. The leg whose packet is being heard knows enough. */
 static void on_dtmf_event(pjsua_call_id id, const pjsua_dtmf_event *digit)
 {
     static const pj_str_t rtp = {"rtp", 3}, info = {"info", 4}, passed = {"passed", 6};
-    pjsua_call *call = find(id);
-    pjsip_dialog *dlg = call ? dialog_of(call) : NULL;
     bool known = digit->duration != PJSUA_UNKNOWN_DTMF_DURATION;
     bool by_info = digit->method == PJSUA_DTMF_METHOD_SIP_INFO;
-    bool passes = !by_info && sh_relay_key_passes(sh_call_transport(id));
+    pjmedia_transport *leg = by_info ? sh_call_transport(id) : sh_rtp_delivering();
+    bool passes = !by_info && sh_relay_key_passes(leg);
     struct sh_key key = sh_rtp_key_judge(
-        sh_call_transport(id),
+        leg,
         (struct sh_key){.begins = !(digit->flags & PJMEDIA_STREAM_DTMF_IS_UPDATE),
                         .ends = by_info || (digit->flags & PJMEDIA_STREAM_DTMF_IS_END),
                         .ms = known ? digit->duration : 0},
         by_info);
     struct sh_event what = {.number = (int)digit->digit,
                             .extra = key.ends ? (int)key.ms : 0,
+                            .call_id = by_info ? sh_call_id(id) : sh_rtp_call_id(leg),
                             .text1 = by_info ? &info : &rtp,
                             .text2 = passes ? &passed : NULL};
 
-    if (!dlg)
+    if (!what.call_id)
         return;
-    what.call_id = &dlg->call_id->id;
     if (key.begins) {
         what.kind = SH_CALL_DTMF;
         sh_event_push(&what);

@@ -226,6 +226,9 @@ void sh_rtp_port_released(unsigned port);
 /* rtp.c */
 void sh_rtp_hook(void);
 pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
+/* The leg that a packet came to, from within what it makes its stream tell. */
+pjmedia_transport *sh_rtp_delivering(void);
+const pj_str_t *sh_rtp_call_id(const pjmedia_transport *transport);
 PyObject *sh_rtp_silent(unsigned limit_ms);
 PyObject *sh_rtp_counters(void);
 

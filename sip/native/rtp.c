@@ -126,6 +126,9 @@ static bool judge(struct leg_rtp *leg, pjmedia_tp_cb_param *param)
     return true;
 }
 
+/* Whose packet this thread hands to a stream just now; NULL: none. */
+static _Thread_local struct leg_rtp *delivering;
+
 static void on_rtp(pjmedia_tp_cb_param *param)
 {
     struct leg_rtp *leg = param->user_data;
@@ -158,10 +161,23 @@ static void on_rtp(pjmedia_tp_cb_param *param)
     if (!deliver || !taken)
         return;
     up.src_addr = NULL; /* whose packet it is has been decided: the stream need not guess */
+    delivering = leg;
     if (passing.partner)
         sh_relay_pass(leg, &passing, &up, deliver);
     else
         deliver(&up);
+    delivering = NULL;
+}
+
+pjmedia_transport *sh_rtp_delivering(void)
+{
+    return delivering ? &delivering->base : NULL;
+}
+
+/* NULL: it is no leg's. */
+const pj_str_t *sh_rtp_call_id(const pjmedia_transport *transport)
+{
+    return sh_rtp_is_leg(transport) ? &((const struct leg_rtp *)transport)->call_id : NULL;
 }
 
 /* RTCP has a port of its own, so its host has to do. */
