@@ -82,6 +82,9 @@ bool sh_rtp_is_leg(const pjmedia_transport *transport);
 bool sh_rtp_refuses(struct leg_rtp *leg, const pj_sockaddr *from, bool is_rtcp);
 void sh_rtp_count_malformed(void);
 
+/* rtp_probation.c, under the group lock: what the stream's next packet is does not have to be proved. */
+void sh_rtp_believe(pjmedia_stream *stream, const pjmedia_rtp_hdr *header);
+
 /* srtp.c */
 void sh_srtp_counters(uint64_t *unauthenticated, uint64_t *replayed);
 

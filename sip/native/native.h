@@ -24,6 +24,7 @@
  *   capabilities.c  what Allow and Supported say to which trunk
  *   rtp.c         the RTP of a leg between socket and stream: whose packets count
  *   rtp_source.c  the rule by which they do
+ *   rtp_probation.c  from which packet on a source is believed
  *   srtp.c        packets that SRTP cannot read: how many, and of which leg
  *   rtp_event.c   its keys: the clock they count by, and how many are told
  *   relay.c       audio passed on between two joined legs without being decoded

@@ -152,6 +152,7 @@ static void on_rtp(pjmedia_tp_cb_param *param)
         if (taken) {
             const pjmedia_rtp_hdr *header = param->pkt;
 
+            sh_rtp_believe(leg->stream, header);
             passing = sh_relay_judge(leg, header, param->size);
             if (leg->event_in > 0 && header->pt == leg->event_in)
                 sh_rtp_event_comes(leg, param, passing.duration);

@@ -258,6 +258,7 @@ async def joined(
     meanwhile: Callable[[Caller], object] | None = None,
     agent_meanwhile: Callable[[Agent], object] | None = None,
     number: str = "200",
+    step: int = 1,
 ) -> AsyncIterator[Talk]:
     """Two who speak until the block ends; then the gateway hangs up.
 
@@ -268,8 +269,10 @@ async def joined(
         meanwhile: adds what the caller does in its dialog before it is hung up on.
         agent_meanwhile: what the agent does in its own.
         number: dialled.
+        step: from the number of each of the caller's packets to the next.
     """
     async with RtpSocket(CARRIER) as phone, RtpSocket(PBX, ssrc=0xA6E27) as desk:
+        phone.step = step
         caller = Party(phone, _events(offered), voices[0])
         agent = Party(desk, _events(answered), voices[1])
         caller.other, agent.other = agent, caller

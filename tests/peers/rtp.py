@@ -42,6 +42,8 @@ class RtpSocket:
         self._socket.bind((address, port))
         self._socket.setblocking(False)
         self.ssrc = ssrc
+        self.step = 1
+        """From the number of one packet to the next one's."""
         self._sequence = 0
         self._timestamp = 0
         self.address: tuple[str, int] = self._socket.getsockname()
@@ -82,7 +84,7 @@ class RtpSocket:
         samples: int = FRAME,
     ) -> None:
         """One packet with this payload, which stands for so many samples."""
-        self._sequence += 1
+        self._sequence += self.step
         self._timestamp += samples
         timestamp = self._timestamp & 0xFFFFFFFF
         head = _HEADER.pack(0x80, payload_type, self._sequence & 0xFFFF, timestamp, self.ssrc)
@@ -94,7 +96,13 @@ class RtpSocket:
 
     def lose(self, samples: int) -> None:
         """One packet is sent that the network loses."""
-        self._sequence += 1
+        self._sequence += self.step
+        self._timestamp += samples
+
+    def change(self, ssrc: int, numbers: int, samples: int) -> None:
+        """Go on as another source, with numbers and timestamps that are so much greater."""
+        self.ssrc = ssrc
+        self._sequence += numbers
         self._timestamp += samples
 
     def send_raw(self, packet: bytes, to: tuple[str, int]) -> None:
