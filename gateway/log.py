@@ -31,6 +31,7 @@ from sip.events import (
     AudioRefused,
     AudioSilent,
     AudioUnauthenticated,
+    DtmfLost,
     SipMessage,
     TransferEnded,
 )
@@ -44,6 +45,7 @@ LEVELS: Mapping[str, int] = {
     AudioRefused.name: logging.WARNING,
     AudioUnauthenticated.name: logging.WARNING,
     AudioSilent.name: logging.WARNING,
+    DtmfLost.name: logging.WARNING,
     RecordingDamaged.name: logging.WARNING,
     RecordingFailed.name: logging.WARNING,
 }

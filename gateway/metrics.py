@@ -78,6 +78,7 @@ SIP_COUNTERS: Mapping[str, str] = {
     "rtp_unauthenticated": "SRTP and SRTCP packets that fail authentication, dropped",
     "rtp_replayed": "SRTP and SRTCP packets that came before, dropped",
     "rtp_keys_refused": "Keys of one leg beyond 30 a second, not told",
+    "rtp_keys_lost": "Keys of one leg that the other one was not sent: too many waited",
     "pump_rx_frames": "Frames of callers' audio for bots",
     "pump_rx_dropped": "Frames of callers' audio lost because the loop did not keep up",
     "pump_tx_bytes": "Bytes of bots' audio for callers",

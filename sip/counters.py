@@ -42,6 +42,7 @@ class Counters:
     rtp_unauthenticated: int
     rtp_replayed: int
     rtp_keys_refused: int
+    rtp_keys_lost: int
     pump_rx_frames: int
     pump_rx_dropped: int
     pump_tx_bytes: int
@@ -69,6 +70,7 @@ class Counters:
             rtp_unauthenticated=unauthenticated,
             rtp_replayed=replayed,
             rtp_keys_refused=keys_refused,
+            rtp_keys_lost=engine.keys_lost,
             **{f"gate_{name}": count for name, count in native.gate_counters().items()},
             **{f"pump_{name}": count for name, count in asdict(engine.pump.counters).items()},
         )

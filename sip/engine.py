@@ -114,6 +114,8 @@ class Engine:
         self.pass_through = PassThrough(enabled=settings.rtp.pass_through)
         self.listening: list[Listen] = []
         """Where SIP is spoken, with the real port where 0 was asked for."""
+        self.keys_lost = 0
+        """Keys that were to be relayed to a leg, and given up."""
 
     @property
     def running(self) -> bool:

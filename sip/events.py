@@ -148,6 +148,19 @@ class DtmfReceived(LegEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class DtmfLost(LegEvent):
+    """A digit of the other party was not sent to this leg: too many were waiting.
+
+    Told of the first one; again after another could be sent at once.
+    """
+
+    name: ClassVar[str] = "dtmf.lost"
+    digit: str
+    waiting_ms: int
+    """Until those before it are sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class MediaQuality:
     """What the RTP of one leg was like when it ended. Jitter and round trip in milliseconds."""
 

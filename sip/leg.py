@@ -22,6 +22,7 @@ from sip.events import (
     AudioRefused,
     AudioUnauthenticated,
     Direction,
+    DtmfLost,
     DtmfReceived,
     HoldChanged,
     LegAnswered,
@@ -91,6 +92,9 @@ class Leg(Watched):
         """The referral that failed after its referrer had left: why nobody is in this place."""
         self.audio = LegAudio(engine.players, engine.pump, engine.pass_through)
         self.digits = Digits()
+        self._engine = engine
+        self._loses_keys = False
+        """That is told, and none could be sent at once since."""
         self._carry_out = carry_out
         self._on_end = on_end
         self.succession: asyncio.Future[None] | None = None
@@ -260,13 +264,22 @@ class Leg(Watched):
         """
         waiting = self.audio.keys_waiting
         if waiting > KEYS_WAITING:
+            self._lose(key, waiting)
             return
         if waiting:
             duration_ms = SHORTEST_MS
+        else:
+            self._loses_keys = False
         longest = LONGEST_OPUS_MS if self.audio.codec == Codec.OPUS else LONGEST_MS
         duration_ms = min(duration_ms, longest)
         if self.dialog.press(key, duration_ms):
             self.audio.mix_for(duration_ms / 1000 + KEY_PAUSE)
+
+    def _lose(self, key: str, waiting: float) -> None:
+        self._engine.keys_lost += 1
+        if not self._loses_keys:
+            self._loses_keys = True
+            self.emit(DtmfLost(self.label, key, round(waiting * 1000)))
 
     async def transfer(self, order: TransferOrder) -> Attempt:
         """Carry out one transfer attempt and return its verdict. Raises CallEnded if gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,6 +72,9 @@ WIDE = telephone("G722/8000", G722)
 CALLS = opus(111, 110)
 CALLS_8000 = opus(107, 101, 8000)
 """Its keys run at 8000 beside a codec of 48 000, against RFC 4733 section 2.1; and it is common."""
+
+MACHINE = 60
+"""Keys that it dials."""
 
 OFFERED, OFFERED_48000, OFFERED_8000 = 96, 121, 120
 """The gateway's numbers of Opus and of telephone-event."""
@@ -226,6 +230,36 @@ class TestKeys:
         timeline = (await api.record())["timeline"]
         told = [event["digit"] for event in timeline if event["name"] == "dtmf.received"]
         assert told == ["5"]
+
+    async def test_that_would_wait_too_long_are_counted_and_told_once(
+        self, world: World, api: Api, peer: StartPeer
+    ) -> None:
+        """A machine dials 25 a second, and a stream sends less than four."""
+        before = await lost(api)
+        voices = G711U.voice, G711A.voice
+        async with joined(world, api, peer, G711U.sdp, G711A.sdp, voices=voices) as talk:
+            await talk.agent.hears(untouched=False, packets=30)
+            for number in range(MACHINE):
+                talk.caller.send(struct.pack("!BBH", number % 10, 0x8A, 160), G711U.events)
+                await asyncio.sleep(0.04)
+
+            async def all_are() -> bool:
+                keys = [each for each in talk.agent.heard if each.payload_type == G711A.events]
+                sent = len({each.timestamp for each in keys})
+                return sent + await lost(api) - before == MACHINE
+
+            await network.until(all_are, "every key is sent or counted")
+            assert await lost(api) > before
+        timeline = (await api.record())["timeline"]
+        assert sum(event["name"] == "dtmf.received" for event in timeline) == MACHINE
+        (told,) = [event for event in timeline if event["name"] == "dtmf.lost"]
+        assert told["leg"] == "agent-1"
+        assert told["waiting_ms"] > 8000
+
+
+async def lost(api: Api) -> float:
+    """Keys that the other party was not sent."""
+    return (await api.metrics())["switchhook_rtp_keys_lost_total"]
 
 
 def ended(packet: Packet, kind: Kind) -> bool:

@@ -28,6 +28,7 @@ from sip.events import (
     AudioSilent,
     AudioUnauthenticated,
     Direction,
+    DtmfLost,
     DtmfReceived,
     SipMessage,
     TransferEnded,
@@ -205,6 +206,7 @@ def test_the_document_lists_what_is_logged_above_debug() -> None:
         AudioRefused.name,
         AudioUnauthenticated.name,
         AudioSilent.name,
+        DtmfLost.name,
     }
     rows = [line.split("|") for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
     documented = {row[1].strip(" `"): row[2].strip() for row in rows}
