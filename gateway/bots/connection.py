@@ -31,6 +31,7 @@ CLOSE_TIMEOUT = 1.0
 """Seconds that a bot has to answer our close frame and to read what was sent before it."""
 
 NORMAL_CLOSURE = 1000
+NO_CODE = 1005
 ABNORMAL_CLOSURE = 1006
 
 # Taken out of their enumeration once: they are looked at for each frame, and that took 40 ns more.
@@ -76,6 +77,8 @@ class BotConnection(picows.WSListener):
         self._over = False
         self._abort_timer: asyncio.TimerHandle | None = None
         self._farewell: asyncio.Future[None] | None = None
+        self._ping: bytes | None = None
+        """What the bot's latest ping carries, as long as it is not answered."""
         self._fragments = bytearray()
         self._fragmented: picows.WSMsgType | None = None
 
@@ -142,7 +145,12 @@ class BotConnection(picows.WSListener):
         elif kind == _TEXT and frame.fin and self._fragmented is None:
             self._peer.text(frame.get_payload_as_bytes())
         elif kind == picows.WSMsgType.CLOSE:
-            self._closed_by_bot(frame.get_close_code().value, frame.get_close_reason() or "")
+            if frame.payload_size:
+                self._closed_by_bot(frame.get_close_code().value, frame.get_close_reason() or "")
+            else:
+                self._closed_by_bot(NO_CODE, "a close without a code; 1000 ends a conversation")
+        elif kind == picows.WSMsgType.PING:
+            self._pinged(frame.get_payload_as_bytes())
         elif kind != picows.WSMsgType.PONG:
             self._fragment(frame)
 
@@ -169,12 +177,27 @@ class BotConnection(picows.WSListener):
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._pong()
         while self._texts and not self._paused:
             self._transport.send(_TEXT, self._texts.popleft())
         while self._audio and not self._paused:
             self._transport.send(_BINARY, self._audio.popleft())
 
     # Inside
+
+    def _pinged(self, payload: bytes) -> None:
+        """Answer soon, and of pings that come until then the latest (RFC 6455 section 5.5.3).
+
+        Answered one by one, pings of a bot that does not read would fill the memory.
+        """
+        if self._ping is None and not self._paused:
+            asyncio.get_running_loop().call_soon(self._pong)
+        self._ping = payload
+
+    def _pong(self) -> None:
+        if self._ping is not None and not (self._paused or self._over):
+            self._transport.send(picows.WSMsgType.PONG, self._ping)
+            self._ping = None
 
     def _fragment(self, frame: picows.WSFrame) -> None:
         """Collect a message sent in fragments (RFC 6455 section 5.4)."""
@@ -222,6 +245,7 @@ class BotConnection(picows.WSListener):
     def _forget(self) -> None:
         self._audio.clear()
         self._texts.clear()
+        self._ping = None
 
     def _abort_later(self) -> None:
         self._abort_timer = asyncio.get_running_loop().call_later(

@@ -7,17 +7,21 @@ import base64
 import contextlib
 import hashlib
 import socket
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.bots.connect import ConnectError, ConnectFailure, connect
+from gateway.bots.connect import ConnectError, ConnectFailure, _system_authorities, connect
 from gateway.bots.connection import (
     OUTBOX_FRAMES,
     OUTBOX_TEXTS,
     BotConnection,
     Closed,
 )
+from tests.peers.authority import Authority, Certificate
 from tests.unit.bots.bot import DEADLINE, BotTwin, Connection
 
 FRAME = memoryview(bytes(range(160)) * 2)
@@ -28,6 +32,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.messages: list[bytes | str] = []
+        self.spoken_to = asyncio.Event()
         self.how: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
         self.connection: BotConnection | None = None
 
@@ -36,6 +41,7 @@ class Gateway:
 
     def text(self, payload: bytes) -> None:
         self.messages.append(payload.decode())
+        self.spoken_to.set()
 
     def audio(self, payload: bytes) -> None:
         self.messages.append(bytes(payload))
@@ -125,6 +131,60 @@ class TestConnecting:
         assert refused.value.failure is ConnectFailure.FAILED
 
 
+class TestTls:
+    @pytest.fixture
+    def authority(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+        """The one that the system trusts."""
+        authority = Authority(tmp_path / "ca")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+        _system_authorities.cache_clear()
+        return authority
+
+    @pytest.fixture(autouse=True)
+    def the_real_ones_again(self) -> Iterator[None]:
+        yield
+        _system_authorities.cache_clear()
+
+    async def listen(self, bot: BotTwin, certificate: Certificate) -> str:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.certificate, certificate.key)
+        return (await bot.listen(ssl=context)).replace("ws:", "wss:")
+
+    async def test_the_systems_authorities_are_read_once_for_all_bots(
+        self, bot: BotTwin, authority: Authority, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[object] = []
+
+        def make(*arguments: Any, **options: Any) -> ssl.SSLContext:
+            made.append(arguments)
+            return real(*arguments, **options)
+
+        real = ssl.create_default_context
+        monkeypatch.setattr(ssl, "create_default_context", make)
+        url = await self.listen(bot, authority.signs("127.0.0.1"))
+        for _ in range(3):
+            connection = await connect(Gateway(), url, {}, within=DEADLINE)
+            connection.close(b"{}")
+            await (await bot.accept()).closed()
+        assert len(made) == 1
+
+    async def test_a_certificate_for_another_host_is_refused(
+        self, bot: BotTwin, gateway: Gateway, authority: Authority
+    ) -> None:
+        url = await self.listen(bot, authority.signs("127.0.0.2"))
+        with pytest.raises(ConnectError, match="IP address mismatch") as refused:
+            await connect(gateway, url, {}, within=DEADLINE)
+        assert refused.value.failure is ConnectFailure.FAILED
+
+    async def test_a_certificate_that_nobody_known_has_signed_is_refused(
+        self, bot: BotTwin, gateway: Gateway, authority: Authority, tmp_path: Path
+    ) -> None:
+        url = await self.listen(bot, Authority(tmp_path / "other").signs("127.0.0.1"))
+        with pytest.raises(ConnectError, match=r"issuer certificate|self-signed"):
+            await connect(gateway, url, {}, within=DEADLINE)
+
+
 class HungUp:
     """What a silent server saw."""
 
@@ -206,6 +266,15 @@ class TestMessages:
         await peer.closed()
 
 
+class TestPings:
+    async def test_they_are_answered(self, bot: BotTwin, gateway: Gateway) -> None:
+        connection, peer = await connected(bot, gateway)
+        async with asyncio.timeout(DEADLINE):
+            await (await peer.websocket.ping(b"there?"))
+            await (await peer.websocket.ping(b"and now?"))
+        connection.close(b"{}")
+
+
 class TestEnd:
     @pytest.mark.parametrize(("code", "reason"), [(1000, "done"), (1011, "boom"), (4000, "mine")])
     async def test_the_bots_close_code_is_told(
@@ -214,6 +283,16 @@ class TestEnd:
         _connection, peer = await connected(bot, gateway)
         await peer.websocket.close(code, reason)
         assert await gateway.end() == Closed(code, reason, fault=False)
+
+    async def test_a_close_without_a_code_is_1005_and_says_what_to_send(
+        self, bot: BotTwin, gateway: Gateway
+    ) -> None:
+        _connection, peer = await connected(bot, gateway)
+        peer.websocket.transport.write(b"\x88\x00")
+        how = await gateway.end()
+        assert (how.code, how.fault) == (1005, False)
+        assert "1000" in how.reason
+        await peer.closed()
 
     async def test_a_lost_connection_is_1006(self, bot: BotTwin, gateway: Gateway) -> None:
         _connection, peer = await connected(bot, gateway)
@@ -349,6 +428,24 @@ class TestSlowBot:
         assert (how.code, how.fault) == (1006, False)
         peer.websocket.transport.resume_reading()
         await peer.closed()
+
+    async def test_of_pings_that_it_sends_meanwhile_the_latest_is_answered(
+        self, bot: BotTwin, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """RFC 6455 section 5.5.3: so their answers fill no memory."""
+        connection, peer = await connected(bot, gateway)
+        await self.stall(connection, peer)
+        answered: list[bytes] = []
+        monkeypatch.setattr(peer.websocket, "acknowledge_pings", answered.append)
+        peer.websocket.transport.write(b"\x89\x7d" + bytes(125))
+        peer.websocket.transport.write(b"\x89\x06latest\x81\x03end")
+        async with asyncio.timeout(DEADLINE):
+            await gateway.spoken_to.wait()
+        connection.send_text(b'{"after": "the pong"}')
+        peer.websocket.transport.resume_reading()
+        await peer.receive()
+        assert answered == [b"latest"]
+        connection.close(b"{}")
 
     async def test_another_bot_is_not_affected(self, bot: BotTwin, gateway: Gateway) -> None:
         slow, stalled = await connected(bot, gateway)
