@@ -92,7 +92,8 @@ def check_service(url: str, schemes: tuple[str, str], kind: str, example: str) -
     try:
         parts = urlsplit(url)
         valid = parts.scheme in schemes and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, or an unfinished IPv6 address
+        (parts.hostname or "").encode("idna")  # as it is looked up
+    except ValueError:  # no port, an unfinished IPv6 address, a label that is empty or too long
         valid = False
     else:
         if parts.username is not None or parts.fragment:

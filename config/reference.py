@@ -28,12 +28,16 @@ MARKER = "<!-- Below: made by `python -m config.reference docs/configuration.md`
 _SIMPLE: dict[Any, str] = {
     str: "text",
     int: "whole number",
-    float: "seconds",  # the one quantity that may have a fraction
+    float: "seconds",  # what may have a fraction, but for NUMBERS
     bool: "`true` or `false`",
     Path: "path",
     IPv4Address: "IPv4 address",
     IPv4Network: "IPv4 network",
 }
+
+
+NUMBERS = {"calls_per_second", "threshold_db"}
+"""Keys whose names say what may have a fraction in them."""
 
 
 def render() -> str:
@@ -59,7 +63,8 @@ def _section(model: type[BaseModel]) -> str:
     lines = [f"### {_title(model)}", "", _sentence(model.__doc__ or ""), ""]
     lines += ["| key | value | default | |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
-        cells = [f"`{name}`", _value(field), _default(field), _sentence(field.description or "")]
+        value = "number" if name in NUMBERS else _value(field)
+        cells = [f"`{name}`", value, _default(field), _sentence(field.description or "")]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 

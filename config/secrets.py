@@ -36,13 +36,14 @@ def resolve(secret: Secret, environ: Mapping[str, str] | None = None) -> str:
         environ: the environment; default: that of this process.
 
     Raises:
-        SecretError: the variable is not set, the file cannot be read, or either is empty.
+        SecretError: the variable is not set, the file cannot be read, or either is empty, or
+            more than one line of text.
     """
     if secret.env is not None:
         value = (os.environ if environ is None else environ).get(secret.env, "")
         if not value:
             raise SecretError(f"the environment variable {secret.env} is not set, or empty")
-        return value
+        return _one_line(value, f"the environment variable {secret.env}")
     if secret.file is None:  # Secret has either, always
         raise SecretError("the secret names neither a variable nor a file")
     try:
@@ -53,4 +54,11 @@ def resolve(secret: Secret, environ: Mapping[str, str] | None = None) -> str:
         raise SecretError(f"{secret.file} is not UTF-8 text") from None
     if not value:
         raise SecretError(f"{secret.file} is empty")
+    return _one_line(value, str(secret.file))
+
+
+def _one_line(value: str, source: str) -> str:
+    # A secret travels as one header of HTTP, where another line would be a header of its own.
+    if not value.isprintable():
+        raise SecretError(f"{source} has a line break, or something else unprintable, in it")
     return value

@@ -72,7 +72,7 @@ nodes:
 
 
 class Files:
-    """`switchhook.yaml` and `flows/main.yaml` in a folder that is the working directory."""
+    """`switchhook.yaml`, `flows/main.yaml` and a `secret`, in the working directory."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,6 +81,7 @@ class Files:
         self.flow.parent.mkdir()
         self.settings.write_text(SETTINGS, encoding="utf-8")
         self.flow.write_text(FLOW, encoding="utf-8")
+        (folder / "secret").write_text("hunter2\n", encoding="utf-8")
 
     def load(self, environ: Mapping[str, str] | None = None) -> Configuration:
         """The configuration, in an empty environment."""

@@ -37,3 +37,13 @@ def test_a_file_that_is_missing_empty_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match=r"token is not UTF-8 text") as caught:
         resolve(Secret(file=path))
     assert "hunter2" not in repr(caught.value)
+
+
+def test_what_is_not_one_line_of_text(tmp_path: Path) -> None:
+    """It would be another header where the secret is sent in one."""
+    path = tmp_path / "token"
+    path.write_bytes(b"hunter2\r\nX-Admin: yes\n")
+    for secret in (Secret(file=path), Secret(env="TOKEN")):
+        with pytest.raises(SecretError, match=r"has a line break, or something") as caught:
+            resolve(secret, {"TOKEN": "hunter2\nX-Admin: yes"})
+        assert "hunter2" not in repr(caught.value)
