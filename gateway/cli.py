@@ -250,11 +250,11 @@ def _since(text: str | None) -> float | None:
     """POSIX seconds of an ISO 8601 time (local, where it has no offset), or of an age."""
     if text is None:
         return None
-    if age := re.fullmatch(r"(\d+)([smhd])", text):
-        return (datetime.now(UTC) - timedelta(**{_AGES[age[2]]: int(age[1])})).timestamp()
     try:
+        if age := re.fullmatch(r"(\d+)([smhd])", text):
+            return (datetime.now(UTC) - timedelta(**{_AGES[age[2]]: int(age[1])})).timestamp()
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         fail(f"--since {text}: write 2026-08-01, 2026-08-01T14:30 or an age such as 2h", USAGE)
 
 

@@ -9,12 +9,10 @@ from typing import Annotated
 import typer
 
 from config.configuration import Configuration
-from config.errors import Undialable
 from config.rules import allowed
 from config.settings import Settings
-from config.targets import Reach, Target
 from config.trunks import Trunk
-from config.uri import SipUri, parse_proxy
+from config.uri import SipUri, is_number, parse_proxy
 from gateway.command_line import USAGE, ConfigOption, configuration_of, fail
 from sip.errors import UnresolvedHost
 from sip.faulty import wording
@@ -73,12 +71,10 @@ _CHECK = (
 
 
 def _refused(number: str, trunk: str, settings: Settings) -> str | None:
-    """Why a number may not be called: the rules are those of every call."""
-    try:
-        target = Target(kind=Reach.EXTERNAL, destination=number, trunk=trunk)
-    except (ValueError, Undialable) as error:
-        return f"{number}: {error}"
-    verdict = allowed(target.destination, settings)
+    """Why a number may not be called: the rules are those of every call over this trunk."""
+    if not is_number(number):
+        return f"--call {number}: is not an E.164 number. Write one such as `+493012345`"
+    verdict = allowed(number, settings, trunk)
     return None if verdict.allowed else f"{number} {verdict.reason}"
 
 
@@ -112,7 +108,7 @@ async def _probe(
             typer.echo(f"OPTIONS      {error}")
         if number:
             host, _ = line.local
-            called = Asker(line, f"sip:{number}@{where}", user)
+            called = Asker(line, f"sip:{trunk.numbers.from_e164(number)}@{where}", user)
             heard = await called.invite(wording.sdp(host, DISCARD), RING_LIMIT)
             _tell(f"INVITE to {number}, taken back", heard)
 

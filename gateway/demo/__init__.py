@@ -53,7 +53,11 @@ def run(folder: Path) -> int:
     configure(logging.WARNING, Format.AUTO)
     promises = Promises()
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        promises.tell(f"{folder} cannot be made: {error.strerror}")
+        return 1
     try:
         asyncio.run(_play(folder, promises))
     except (DemoError, SoftphoneError, SipError, SwitchhookConfigError) as error:

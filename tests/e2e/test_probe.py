@@ -44,10 +44,8 @@ def probe(tmp_path: Path) -> Probe:
     ]
     world = World(tmp_path / "world", settings={"sip": {"listen": listen}})
 
-    async def run(
-        *arguments: str, proxy: str, tls: dict[str, Any] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        world.settings["trunks"] = {"pbx": {"proxy": proxy} | ({"tls": tls} if tls else {})}
+    async def run(*arguments: str, **trunk: object) -> subprocess.CompletedProcess[str]:
+        world.settings["trunks"] = {"pbx": trunk}
         if not world.configuration.exists():
             world.write()
         command = (SWITCHHOOK, "trunk", "probe", "pbx", *arguments, "-c", str(world.configuration))
@@ -116,6 +114,30 @@ class TestOverUdp:
             assert peer.received("INVITE") == []
         assert result.returncode == 2
         assert "matches nothing of `allow`" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("number", "trunk", "said"),
+        [
+            ("++1", {}, "--call ++1: is not an E.164 number. Write one such as `+493012345`"),
+            ("+493012345", {"allow": ["+44*"]}, "matches nothing of `trunks.pbx.allow`"),
+        ],
+    )
+    async def test_the_trunks_own_rules_hold(
+        self, probe: Probe, number: str, trunk: dict[str, Any], said: str
+    ) -> None:
+        async with FaultyPeer(PBX) as peer:
+            result = await probe("--call", number, proxy=f"sip:{PBX}:{peer.port}", **trunk)
+            assert peer.received("INVITE") == []
+        assert result.returncode == 2
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+
+    async def test_a_number_is_dialled_as_the_trunk_writes_it(self, probe: Probe) -> None:
+        numbers = {"country": "49", "sends": "national"}
+        async with FaultyPeer(PBX) as peer:
+            await probe("--call", "+493012345", proxy=f"sip:{PBX}:{peer.port}", numbers=numbers)
+            (invite,) = peer.received("INVITE")
+        assert invite.start_line.startswith("INVITE sip:03012345@")
 
     async def test_nobody_there(self, probe: Probe) -> None:
         result = await probe(proxy=f"sip:{PBX}:{network.free_port(PBX)}")

@@ -146,6 +146,12 @@ class TestCalls:
         assert result.exit_code == USAGE
         assert "--since tomorrow" in result.stderr
 
+    def test_an_age_before_all_time_is_no_age(self, recorded: Path) -> None:
+        for age in ("99999999999d", "9999999d"):
+            result = run("calls", "--since", age)
+            assert result.exit_code == USAGE
+            assert f"--since {age}: write" in result.stderr
+
     def test_calls_in_progress_come_first(
         self, recorded: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
