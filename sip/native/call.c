@@ -69,6 +69,16 @@ pjmedia_transport *sh_call_transport(pjsua_call_id id)
     return media ? media->tp : NULL;
 }
 
+/* Nothing but audio is offered or accepted. PJSIP offers text (T.140) to whoever calls in without an offer, and
+ * in every offer later in a call that it has not dialled itself. */
+void sh_call_keep_to_audio(pjsua_call_id id)
+{
+    pjsua_call *call = find(id);
+
+    if (call)
+        call->opt.txt_cnt = 0;
+}
+
 unsigned sh_call_rx_packets(pjsua_call_id id)
 {
     pjsua_call *call = find(id);

@@ -115,6 +115,7 @@ static PyObject *answer_call(PyObject *self, PyObject *args)
     (void)self;
     if (!read_verdict(args, &order))
         return NULL;
+    sh_call_keep_to_audio(order.id);
     return carried_out(&order,
                        pjsua_call_answer2(order.id, NULL, (unsigned)order.code,
                                           order.text.slen ? &order.text : NULL, &order.with),

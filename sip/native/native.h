@@ -297,6 +297,7 @@ struct sh_peer sh_call_peer(const pjsip_dialog *dlg);
 pjsip_dialog *sh_call_dialog(pjsua_call_id call);
 const pj_str_t *sh_call_id(pjsua_call_id call);
 bool sh_call_id_is_taken(const pj_str_t *call_id);
+void sh_call_keep_to_audio(pjsua_call_id call);
 int sh_call_slot(pjsua_call_id call);
 pjmedia_transport *sh_call_transport(pjsua_call_id call);
 pjsua_acc_id sh_call_account(const pjsip_dialog *dlg);

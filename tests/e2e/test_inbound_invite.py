@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -120,6 +120,17 @@ class Trunk(Caller):
         return max(int(each) for each in re.findall(r"CSeq: (\d+) INVITE", "".join(self._steps)))
 
 
+def sdp_sent(record: dict[str, Any]) -> list[str]:
+    """What the gateway has said of its media in a call."""
+    rows = [row for row in record["timeline"] if row["name"] == "sip.message"]
+    return [row["text"] for row in rows if row["direction"] == "sent" and "m=" in row["text"]]
+
+
+def kinds_of_media(record: dict[str, Any]) -> set[str]:
+    """What the gateway has offered or accepted in a call."""
+    return {kind for sdp in sdp_sent(record) for kind in re.findall("^m=([a-z]+)", sdp, re.M)}
+
+
 async def dialled(
     script: Caller, world: World, peer: StartPeer, number: str = "620", run_limit: float = RUN_LIMIT
 ) -> None:
@@ -164,8 +175,9 @@ class TestTheOfferComesLate:
         script = Trunk("has no offer").dials_without_offer()
         script.gets_answer({"Content-Type": "application/sdp"}).acknowledges_answer(SDP)
         await dialled(script.talks(0.6).hangs_up(), world, peer)
-        media = (await api.record())["media"]["caller"]
-        assert media["tx_packets"] > 10
+        record = await api.record()
+        assert record["media"]["caller"]["tx_packets"] > 10
+        assert kinds_of_media(record) == {"audio"}
 
     async def test_before_the_answer_there_is_nothing_to_hear_it_by(
         self, world: World, peer: StartPeer
@@ -191,6 +203,18 @@ class TestTheOfferComesLate:
         async with await peer(agent, address=PBX, port=world.pbx_port):
             await dialled(script, world, peer, "621")
         assert (await api.record())["disposition"] == "transferred"
+
+
+class TestTheOfferHasMore:
+    """RFC 3264 section 6: what is not taken of an offer has port 0 in the answer."""
+
+    async def test_text_is_declined(self, world: World, peer: StartPeer, api: Api) -> None:
+        text = "\nm=text 30000 RTP/AVP 98\na=rtpmap:98 t140/1000"
+        script = Trunk("types as well").dials(sdp=SDP + text).is_answered().talks(0.3).hangs_up()
+        await dialled(script, world, peer)
+        record = await api.record()
+        (answer,) = {each for each in sdp_sent(record) if "m=text" in each}
+        assert "m=text 0 " in answer
 
 
 class TestTheInviteComesTwice:

@@ -113,6 +113,7 @@ class TestTheHoldIsUndone:
         attempt = await verdict(script.is_offered("sendonly").is_hung_up_on(), world, peer, api)
         assert (attempt["outcome"], sent(attempt, "INVITE")) == ("busy", 1)
         assert attempt["record"]["end"] == "fallback"
+        assert not [row for row in attempt["record"]["timeline"] if "m=text" in row.get("text", "")]
 
     async def test_after_a_success_nothing_is_offered(
         self, world: World, peer: StartPeer, api: Api
