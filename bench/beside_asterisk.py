@@ -23,6 +23,7 @@ from bench.sampling import share
 from bench.short_calls import at_once, per_call, place
 from bench.talking import TAIL, check_length
 from bench.transferred import lost
+from bench.yardstick import bare_answerer
 
 COMMAND = "ASTERISK"
 """The environment's variable that names it."""
@@ -89,7 +90,11 @@ class BesideAsterisk:
             *compared(
                 ("short call", "ms", "calls failed"),
                 await self._short(the_gateway, folder / "short"),
-                await self._short(the_asterisk, folder / "short-other"),
+                theirs := await self._short(the_asterisk, folder / "short-other"),
+            ),
+            Figure(
+                "short call: times that of Asterisk, a bare pjsua2 answerer",
+                await self._bare(folder) / theirs.cpu,
             ),
             *compared(
                 ("bot call", "% core", "frames lost or cut on the way back"),
@@ -110,6 +115,12 @@ class BesideAsterisk:
             before = exchange.sample()
             sipp = await place(calls, self.rate, exchange.address, folder)
             return Carried(per_call(before, exchange.sample(), calls), sipp.failed_calls())
+
+    async def _bare(self, folder: Path) -> float:
+        """What PJSIP alone takes, which the gateway cannot go below."""
+        return await bare_answerer(
+            folder, self.rate, warm_up=self.warm_up, seconds=round(self.seconds)
+        )
 
     async def _bot(self, starts: Starts, folder: Path) -> Carried:
         async with (
