@@ -21,7 +21,7 @@ from tests.e2e.world import HASTY, MAX_CALLS, World
 from tests.peers import network
 
 TRANSFERS = 500
-AT_ONCE = MAX_CALLS // 2
+AT_ONCE = MAX_CALLS // 4
 SEED = 3515
 
 NAMED = 0.75
