@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from config.errors import InvalidValue
 
@@ -61,20 +60,6 @@ def check_value(value: str) -> str:
     if len(value) > MAX_LINE:
         raise InvalidValue(f"a header's value has at most {MAX_LINE} characters")
     return value
-
-
-def check_headers(headers: Mapping[str, str]) -> None:
-    """Check headers that came from a bot or the API.
-
-    Raises:
-        InvalidValue: the message begins with the name of the header at fault, quoted.
-    """
-    for name, value in headers.items():
-        try:
-            check_name(name)
-            check_value(value)
-        except InvalidValue as error:
-            raise InvalidValue(f"{name!r}: {error}") from None
 
 
 def check_pattern(pattern: str) -> str:

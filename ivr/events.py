@@ -187,8 +187,8 @@ class RecordingRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class ValueDropped(Event):
-    """A value that the flow's author wrote could not be sent, on the BYE of a `hangup` node. Those
-    of a transfer are in its attempt."""
+    """A value could not be sent on the BYE, or the refusal, that ends the call: it could not be
+    filled in, or had no room. Those of a transfer are in its attempt."""
 
     name: ClassVar[str] = "value.dropped"
     field: str

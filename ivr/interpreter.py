@@ -26,6 +26,7 @@ from ivr.events import (
     NodeEntered,
     NodeLeft,
     RecordingRefused,
+    ValueDropped,
 )
 from ivr.flow_run import End, FlowRun, Place, Step
 from ivr.nodes import agent_transfer, bot, goto, hangup, lookup, play, record
@@ -45,6 +46,7 @@ from ivr.result import EndReason, FlowResult
 from ivr.resumption import Resumption, Resumptions
 from ivr.tasks import cut, done, finished, stop
 from ivr.transfer_request import Directory
+from sip.context.rendering import fitting
 from sip.events import (
     DtmfReceived,
     Event,
@@ -263,7 +265,10 @@ class Interpreter:
     async def _hang_up(self, end: End) -> None:
         if self._run.caller_left is not None:
             return
-        goodbye = asyncio.create_task(self._run.call.hangup(end.headers, end.code))
+        last = fitting(end.headers)
+        for lost in last.dropped:
+            self._run.emit(ValueDropped(lost.field, lost.reason))
+        goodbye = asyncio.create_task(self._run.call.hangup(last.headers, end.code))
         if not await finished(goodbye, HANGUP_LIMIT):
             await stop(goodbye)
         error = None if goodbye.cancelled() else goodbye.exception()

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from gateway.api import calls, evidence, health, problems, targets, trunks
+from gateway.api.bodies import BodyLimit
 from gateway.api.keys import Doorstep, Gatekeeper, Key
 from gateway.api.service import Service
 
@@ -34,5 +35,6 @@ def build(service: Service, keys: Sequence[Key]) -> FastAPI:
     app.include_router(targets.router(service, gatekeeper))
     app.include_router(health.router(service, gatekeeper))
     problems.install(app)
+    app.add_middleware(BodyLimit)
     app.add_middleware(Doorstep, loopback_only=not keys)
     return app

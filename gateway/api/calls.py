@@ -31,7 +31,7 @@ from gateway.api.models import (
     live_call,
     timeline_events,
 )
-from gateway.api.problems import LOOK, Problem, documented
+from gateway.api.problems import LOOK, FieldError, Problem, documented, invalid_request
 from gateway.api.service import Service
 from gateway.call import CallSession
 from gateway.records import CallRecord, FinishedCall
@@ -48,6 +48,7 @@ _DECIDE = documented(
     HTTPStatus.NOT_FOUND,
     HTTPStatus.CONFLICT,
     HTTPStatus.GONE,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
@@ -96,11 +97,8 @@ def router(service: Service, gatekeeper: Gatekeeper) -> APIRouter:
             return await _json(lambda: _ended(found, later))
         for name, given in (("disposition", disposition), ("tag", tag)):
             if given is not None:
-                raise Problem(
-                    HTTPStatus.UNPROCESSABLE_ENTITY,
-                    "invalid-request",
-                    f"query.{name}: only an ended call has one; add `state=ended`",
-                )
+                wrong = "only an ended call has one; add `state=ended`"
+                raise invalid_request([FieldError(field=f"query.{name}", message=wrong)])
         live = [
             session
             for session in service.calls.values()

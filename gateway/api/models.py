@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from config.call_recordings import Consent, RecordAction, Sides
 from config.context import Context, Tags
 from config.flows import Prompt
-from config.headers import check_headers
+from config.headers import check_name, check_value
 from config.strict import Name
 from gateway.api.examples import ENDED_CALL, LIVE_CALL, TIMELINE
 from gateway.call import CallSession, CallState
@@ -32,13 +32,9 @@ from ivr.result import EndReason
 from sip.events import MediaQuality
 from sip.outcome import Attempt, Handover, Method
 
-
-def _headers(headers: dict[str, str]) -> dict[str, str]:
-    check_headers(headers)
-    return headers
-
-
-Headers = Annotated[dict[str, str], AfterValidator(_headers)]
+Headers = dict[
+    Annotated[str, AfterValidator(check_name)], Annotated[str, AfterValidator(check_value)]
+]
 """SIP headers by name."""
 
 
@@ -128,7 +124,7 @@ class RecordingBody(Body):
     sides: Sides | None = None
     """Of `start`: `both` (the default) is stereo, left what the party says, right what it hears;
     `said` or `heard` is that side alone, mono."""
-    consent: Literal[Consent.GRANTED, Consent.DECLINED] | None = None
+    consent: Literal["granted", "declined"] | None = None
     """What the caller has said; after `declined` no recording starts."""
 
     @model_validator(mode="after")
@@ -146,7 +142,7 @@ class RecordingBody(Body):
         order = None
         if self.action is not None:
             order = RecordOrder(self.action, self.leg or "", self.sides or Sides.BOTH)
-        return RecordDecision(order, self.consent)
+        return RecordDecision(order, None if self.consent is None else Consent(self.consent))
 
 
 class TimelineEvent(BaseModel):

@@ -68,6 +68,7 @@ class Problem(Exception):
         detail: str,
         *,
         reason: RefusalReason | None = None,
+        errors: list[FieldError] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -75,13 +76,25 @@ class Problem(Exception):
         self.kind = kind
         self.detail = detail
         self.reason = reason
+        self.errors = errors
         self.headers = headers
 
     def response(self) -> JSONResponse:
         """The answer."""
         return _response(
-            self.status, self.kind, self.detail, reason=self.reason, headers=self.headers
+            self.status,
+            self.kind,
+            self.detail,
+            reason=self.reason,
+            errors=self.errors,
+            headers=self.headers,
         )
+
+
+def invalid_request(errors: list[FieldError]) -> Problem:
+    """The request has fields that are wrong."""
+    named = "; ".join(f"{found.field}: {found.message}" for found in errors)
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", named, errors=errors)
 
 
 def _response(
@@ -135,9 +148,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [_field_error(found) for found in error.errors()]
-        named = "; ".join(f"{found.field}: {found.message}" for found in errors)
-        return _response(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", named, errors=errors)
+        errors = [_field_error(found, error.body) for found in error.errors()]
+        return invalid_request(errors).response()
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -156,6 +168,25 @@ def install(app: FastAPI) -> None:
         )
 
 
-def _field_error(found: dict[str, Any]) -> FieldError:
-    location: Sequence[str | int] = found["loc"]
-    return FieldError(field=".".join(str(part) for part in location), message=found["msg"])
+def _field_error(found: dict[str, Any], body: Any) -> FieldError:
+    where, *parts = found["loc"]
+    if found["type"] == "json_invalid":
+        return FieldError(field=where, message=f"is not JSON: {found['ctx']['error']}")
+    if where == "body":
+        parts = _named(parts, body, missing=found["type"] == "missing")
+    message = found["msg"].removeprefix("Value error, ")
+    return FieldError(field=".".join(map(str, (where, *parts))), message=message)
+
+
+def _named(parts: Sequence[str | int], body: Any, *, missing: bool) -> list[str | int]:
+    """The keys and indexes of the body in a location that has the tags of unions as well."""
+    named: list[str | int] = []
+    for part in parts:
+        if isinstance(body, dict) and part in body:
+            body = body[str(part)]
+        elif isinstance(body, list) and isinstance(part, int):
+            body = body[part]
+        else:
+            continue
+        named.append(part)
+    return [*named, parts[-1]] if missing and parts else named

@@ -83,7 +83,10 @@ class PromptStore:
                 path = (folder / file).resolve()
                 if not path.is_relative_to(folder):
                     return f"{file} is not within the folder of the flow {flow!r}"
-                return None if path.is_file() else f"there is no file {file}"
+                try:
+                    return None if path.is_file() else f"there is no file {file}"
+                except OSError as error:
+                    return f"{file}: {error.strerror}"
             case TextPrompt(text=words) | str(words):
                 if len(words) > MAX_CHARACTERS:
                     return f"the text is longer than {MAX_CHARACTERS} characters"

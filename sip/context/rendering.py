@@ -95,6 +95,19 @@ def rendered(
     return Rendered({line.name: line.value for line in ordered}, tuple(lost.values()))
 
 
+def fitting(given: Mapping[str, str]) -> Rendered:
+    """Those headers that have room on a message that hands nothing over: a BYE, or a refusal.
+
+    PJSIP would send no BYE at all that is too long, and leave the peer in the call.
+    """
+    dropped: list[Dropped] = []
+    lines = _Lines(dropped)
+    for line in _given(given):
+        lines.take(line, MAX_LINE)
+    kept = _within(lines.taken, MAX_GIVEN, dropped)
+    return Rendered({line.name: line.value for line in kept}, tuple(dropped))
+
+
 class _Lines:
     """Lines of one message, each name once."""
 

@@ -68,6 +68,23 @@ class TestDecisions:
         assert bye.headers.get("X-By") == "operator"
         assert (await api.record())["end"] == "operator_hangup"
 
+    async def test_hangup_ends_the_call_however_much_was_to_be_sent_along(
+        self, world: World, caller: Softphone, bot: ScriptedBot, api: Api
+    ) -> None:
+        """A BYE that is too long to be sent would leave the caller in the call."""
+        await calls_bot(world, caller, bot)
+        live = await api.only_call()
+        headers = {f"X-{number}": "a" * 900 for number in range(30)}
+        answer = await api.decide(live["id"], "hangup", headers=headers)
+        assert answer.status_code == 202, answer.text
+        bye = await caller.expect("disconnected", "a", by="peer")
+        assert "X-29" in bye.headers
+        record = await api.record()
+        lost = {event["field"] for event in record["timeline"] if event["name"] == "value.dropped"}
+        assert lost == {f"headers.X-{number}" for number in range(30)} - {
+            f"headers.{name}" for name in bye.headers
+        }
+
     async def test_play_is_heard_while_the_bot_goes_on(
         self, world: World, caller: Softphone, bot: ScriptedBot, api: Api, tmp_path: Path
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from gateway.api.bodies import MAX_BODY
 from gateway.database import open_engine
 from gateway.memory import Memory
 from gateway.metrics import Metrics
@@ -23,6 +25,8 @@ from tests.unit.gateway.agent_twin import TwinAgent, TwinLeg
 from tests.unit.gateway.api.service_twin import ENDED, LIVE, TwinService, client_of, problem
 from tests.unit.gateway.scene import configuration, finished_call
 
+AS_JSON = {"Content-Type": "application/json"}
+
 
 class TestProblems:
     @pytest.mark.parametrize(
@@ -30,8 +34,14 @@ class TestProblems:
         [
             ("transfer", {"method": "teleport"}, "body.method"),
             ("transfer", {"tarket": "x"}, "body.tarket"),
-            ("transfer", {"headers": {"X-A": "a\r\nX-B: b"}}, "body.headers"),
-            ("transfer", {"headers": {"Via": "x"}}, "body.headers"),
+            ("transfer", {"headers": {"X-A": "a\r\nX-B: b"}}, "body.headers.X-A"),
+            ("transfer", {"headers": {"Via": "x"}}, "body.headers.Via"),
+            ("transfer", {"context": {"skills": ["a", "b;c"]}}, "body.context.skills.1"),
+            ("recording", {"consent": "unknown"}, "body.consent"),
+            ("play", {"prompt": " "}, "body.prompt"),
+            ("play", {"prompt": {"text": "a", "voice": "-f/x"}}, "body.prompt.voice"),
+            ("play", {"prompt": {"text": "a", "file": "b"}}, "body.prompt.text"),
+            ("play", {"prompt": {"voice": "en"}}, "body.prompt.text"),
             ("transfer", [], "body"),
             ("hangup", {"headers": "x"}, "body.headers"),
             ("play", {}, "body.prompt"),
@@ -46,6 +56,8 @@ class TestProblems:
         found = problem(answer, 422, "invalid-request")
         assert found["errors"][0]["field"] == wrong
         assert wrong in found["detail"]
+        for insides in ("Value error", "Prompt.", "<Consent"):
+            assert insides not in found["detail"]
 
     @pytest.mark.parametrize(
         ("query", "wrong"),
@@ -64,12 +76,39 @@ class TestProblems:
     ) -> None:
         found = problem(await api.get(f"/v1/calls?{query}"), 422, "invalid-request")
         assert wrong in found["detail"]
+        assert found["errors"][0]["field"] == wrong
 
     async def test_a_body_that_is_no_json_is_a_problem(self, api: httpx.AsyncClient) -> None:
-        answer = await api.post(
-            f"/v1/calls/{LIVE}/goto", content=b"{", headers={"Content-Type": "application/json"}
-        )
-        problem(answer, 422, "invalid-request")
+        answer = await api.post(f"/v1/calls/{LIVE}/goto", content=b"{", headers=AS_JSON)
+        found = problem(answer, 422, "invalid-request")
+        assert found["errors"] == [
+            {
+                "field": "body",
+                "message": "is not JSON: Expecting property name enclosed in double quotes",
+            }
+        ]
+
+    @pytest.mark.parametrize("told", [True, False])
+    async def test_a_large_body_is_refused_before_it_is_held_or_a_key_is_looked_at(
+        self, guarded: httpx.AsyncClient, leg: TwinLeg, told: bool
+    ) -> None:
+        sent = 0
+
+        async def parts() -> AsyncIterator[bytes]:
+            nonlocal sent
+            for _ in range(100):
+                sent += MAX_BODY
+                yield bytes(MAX_BODY)
+
+        content = bytes(100 * MAX_BODY) if told else parts()
+        answer = await guarded.post(f"/v1/calls/{LIVE}/hangup", content=content, headers=AS_JSON)
+        problem(answer, 413, "too-large")
+        assert sent <= 2 * MAX_BODY
+
+    async def test_a_body_that_just_fits(self, api: httpx.AsyncClient, leg: TwinLeg) -> None:
+        body = b"{}" + b" " * (MAX_BODY - 2)
+        answer = await api.post(f"/v1/calls/{LIVE}/hangup", content=body, headers=AS_JSON)
+        assert answer.status_code == 202
 
     async def test_unknown_paths_and_methods_are_problems(self, api: httpx.AsyncClient) -> None:
         problem(await api.get("/v2/calls"), 404, "not-found")

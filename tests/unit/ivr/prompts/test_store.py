@@ -401,6 +401,8 @@ def test_a_missing_file_and_an_endless_text_are_refused(tmp_path: Path, hello: P
     store = PromptStore(configuration(tmp_path, hangup(None)))
     missing = FilePrompt(file=Path("no.wav"))
     assert store.refusal("main", missing) == "there is no file no.wav"
+    nameless = FilePrompt(file=Path("x" * 300))
+    assert store.refusal("main", nameless) == f"{nameless.file}: File name too long"
     assert store.refusal("main", "a" * 2000) is None
     assert store.refusal("main", "a" * 2001) == "the text is longer than 2000 characters"
 
