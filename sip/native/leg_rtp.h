@@ -1,4 +1,4 @@
-/* The RTP of a leg, shared by rtp.c, rtp_event.c and relay.c. */
+/* The RTP of a leg, shared by rtp.c, rtp_in.c, rtp_probation.c, rtp_event.c, srtp.c and relay.c. */
 #ifndef SWITCHHOOK_LEG_RTP_H
 #define SWITCHHOOK_LEG_RTP_H
 
@@ -77,7 +77,14 @@ static inline bool sh_rtp_ago(uint64_t then, uint64_t now, uint64_t limit_ms)
 
 bool sh_rtp_is_leg(const pjmedia_transport *transport);
 
-/* rtp.c, for packets that cannot be read. Under the group lock: whether this one is a stranger's, and counted
+/* rtp_in.c: what a transport below calls with its packets. */
+void sh_rtp_comes(pjmedia_tp_cb_param *packet);
+void sh_rtcp_comes(void *leg, void *packet, pj_ssize_t size);
+
+/* rtp_in.c; IPv4, else none. */
+struct sh_address sh_rtp_address_of(const pj_sockaddr *from);
+
+/* rtp_in.c, for packets that cannot be read. Under the group lock: whether this one is a stranger's, and counted
  * and told as such. It decides nothing of whom the leg hears. */
 bool sh_rtp_refuses(struct leg_rtp *leg, const pj_sockaddr *from, bool is_rtcp);
 void sh_rtp_count_malformed(void);

@@ -22,7 +22,8 @@
  *   refer.c       REFER as a dialog usage of our own (RFC 3515)
  *   referral.c    REFER that a peer sends, answered and reported on as Python decides
  *   capabilities.c  what Allow and Supported say to which trunk
- *   rtp.c         the RTP of a leg between socket and stream: whose packets count
+ *   rtp.c         the RTP of a leg between socket and stream
+ *   rtp_in.c      the packets that come: whose count
  *   rtp_source.c  the rule by which they do
  *   rtp_probation.c  from which packet on a source is believed
  *   srtp.c        packets that SRTP cannot read: how many, and of which leg
@@ -226,11 +227,12 @@ void sh_rtp_port_released(unsigned port);
 
 /* rtp.c */
 void sh_rtp_hook(void);
-pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
-/* The leg that a packet came to, from within what it makes its stream tell. */
-pjmedia_transport *sh_rtp_delivering(void);
-const pj_str_t *sh_rtp_call_id(const pjmedia_transport *transport);
+const pj_str_t *sh_rtp_call_id(const pjmedia_transport *transport); /* NULL: it is no leg's */
 PyObject *sh_rtp_silent(unsigned limit_ms);
+
+/* rtp_in.c; the second: the leg that a packet came to, from within what it makes its stream tell. */
+pj_status_t sh_rtp_replace(const struct sh_source *networks, unsigned count);
+pjmedia_transport *sh_rtp_delivering(void);
 PyObject *sh_rtp_counters(void);
 
 /* srtp.c */
