@@ -167,8 +167,10 @@ BY_OUTCOME: dict[Outcome, Advice] = {
         "Name a target for it, or add it to `allow`, if it is meant to be reached.",
     ),
     Outcome.UNAVAILABLE: Advice(
-        "the target's hours or its availability said no; nothing was dialled",
-        "Check the hours of the target.",
+        "the target's hours or its availability said no, or it is not to be rung yet; "
+        "nothing was dialled",
+        "The reason says which; check the hours of the target, or have the fallback try "
+        "somebody else.",
     ),
 }
 

@@ -29,7 +29,7 @@ from ivr.tasks import cut
 from sip.order import Withdrawal
 from sip.outcome import Attempt, Method, Outcome
 
-NOT_FREE = "it may still be ringing, or asked not to be called yet"
+TOO_LATE = "the time for this transfer is over"
 
 
 MakeOrder = Callable[[Candidate, Ring, "Try"], Awaitable[TransferOrder]]
@@ -168,7 +168,9 @@ class Chase:
                 if not made.withdrawal.done():
                     made.withdrawal.set_result(why)
             case PassOver(number):
-                self._not_dialled(self._plan.candidates[number], NOT_FREE)
+                candidate = self._plan.candidates[number]
+                reason = self._run.lines.why_not(candidate.destination, self._loop.time())
+                self._not_dialled(candidate, reason or TOO_LATE)
             case End():
                 self._over.set_result(action)
 

@@ -47,6 +47,13 @@ class Lines:
         """Whether it may be ringing now."""
         return bool(self._ringing[destination])
 
+    def why_not(self, destination: str, now: float) -> str:
+        """Why it is not to be dialled now; empty: it may be."""
+        if self.may_ring(destination):
+            return "it may still be ringing"
+        left = self._not_before.get(destination, now) - now
+        return f"it has asked not to be called for another {left:.0f} s" if left > 0 else ""
+
     def free_at(self, destination: str, now: float) -> float | None:
         """From when it may be dialled; None: not before it has stopped to ring."""
         if self.may_ring(destination):

@@ -282,7 +282,7 @@ class Hunt:
             if self._is_free(number):
                 self._waiting.remove(number)
                 return self._ring(number)
-        return self._give_up() if self._now >= self._give_up_at else []
+        return [] if self._worth_waiting else self._give_up()
 
     def _begin_wave(self, wave: Sequence[int]) -> list[Action]:
         candidates = self._plan.candidates
@@ -322,6 +322,14 @@ class Hunt:
 
     def _free_at(self, candidate: int) -> float | None:
         return self._lines.free_at(self._plan.candidates[candidate].destination, self._now)
+
+    @property
+    def _worth_waiting(self) -> bool:
+        """Whether one of the lines can still be free in time. What has asked to be left alone for
+        longer than that would let the caller wait for nothing."""
+        times = (self._free_at(number) for number in self._waiting)
+        earliest = min(self._now if time is None else time for time in times)
+        return self._now < self._give_up_at and earliest <= self._give_up_at
 
     @property
     def _give_up_at(self) -> float:

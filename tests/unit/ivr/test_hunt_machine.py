@@ -163,6 +163,26 @@ class TestLinesThatAreNotFree:
         assert machine.happened(Input.WAKE, 6.5) == []
         assert machine.happened(Input.WAKE, 7) == [Ring(0, 0, INVITE, 10)]
 
+    def test_one_that_is_free_at_the_last_moment_is_waited_for(self) -> None:
+        machine = hunt((A,))
+        machine._lines.leave_alone(A.destination, PATIENCE)
+        assert machine.happened(Input.BEGIN, 0) == []
+        assert machine.happened(Input.WAKE, PATIENCE) == [Ring(0, 0, INVITE, 10)]
+
+    def test_nobody_waits_for_one_that_wants_to_be_left_alone_for_longer(self) -> None:
+        machine = hunt((A,), (B,))
+        machine._lines.leave_alone(A.destination, PATIENCE + 1)
+        assert machine.happened(Input.BEGIN, 0) == [Ring(1, 0, INVITE, 10)]
+        assert machine.happened(Input.FAILED, 0.5, 0) == [PassOver(0), *FAILED]
+
+    def test_while_another_still_rings_it_is_worth_waiting(self) -> None:
+        machine = hunt((A,), (B,))
+        machine._lines.leave_alone(A.destination, 86_400)
+        machine._lines.begin("before", B.destination)
+        assert machine.happened(Input.BEGIN, 0) == []
+        machine._lines.end("before")
+        assert machine.happened(Input.LINE_FREE, 4) == [Ring(1, 0, INVITE, 10)]
+
 
 class TestTakingItBack:
     def test_whoever_rings_is_called_off_and_the_end_comes_with_the_last_verdict(self) -> None:

@@ -153,6 +153,16 @@ class TestRetries:
         result = await scene.run()
         assert len(result.attempts) == 1
 
+    async def test_nor_by_a_flow_that_comes_back_which_says_why_at_once(self) -> None:
+        fallback = {"503": {"node": "hand"}, "default": {"end": True}}
+        day = Verdict(Outcome.SERVER_UNAVAILABLE, 503, retry_after=86_400)
+        scene = hunt("billing", day, fallback=fallback)
+        result = await scene.run()
+        assert result.path == ("hand", "hand")
+        _, second = result.attempts
+        assert second.outcome is Outcome.UNAVAILABLE
+        assert second.reason == "it has asked not to be called for another 86400 s"
+
 
 class TestWhoCanBeReached:
     async def test_nothing_is_dialled_nor_announced(self) -> None:
