@@ -36,6 +36,9 @@ _WHO = {Side.CALLER: "the caller", Side.TARGET: "the agent", Side.GATEWAY: "the 
 
 _ATTEMPT = TypeAdapter(Attempt)
 
+_GLARE = 491
+"""RFC 3261 section 21.4.27."""
+
 
 @dataclass(frozen=True, slots=True)
 class Why:
@@ -136,18 +139,26 @@ def _dialled(attempt: Attempt) -> str:
 
 
 def _referred(attempt: Attempt) -> str:
-    final = next(iter(_steps(attempt, "refer_final")), None)
-    if final is None or (final.code or 500) >= 300:
-        if attempt.sipfrags:
-            return f"{_notified(attempt)}; {attempt.reason or 'that was all'}"
-        if attempt.code is not None and attempt.outcome is not Outcome.NETWORK_FAILURE:
-            return f"was refused with {_status(attempt)}"
-        if attempt.outcome in (Outcome.ABANDONED, Outcome.CANCELLED):
-            return f"had no answer yet: {attempt.reason or 'it was called off'}"
-        return f"was not accepted: {attempt.reason or 'no response'}"
-    taken = f"was accepted ({final.code})"
-    told = f"; {_notified(attempt)}" if attempt.sipfrags else ""
-    waited = _seconds(attempt.verdict_ms - final.at_ms)
+    finals = _steps(attempt, "refer_final")
+    glared = bool(finals) and finals[-1].code == _GLARE and attempt.outcome is not Outcome.GLARE
+    final = finals.pop() if finals and not glared else None
+    # All before the last one were 491, after which a REFER is sent again.
+    before = f"refused with {_GLARE} {_times(len(finals))}, then " if finals else ""
+    return (
+        f"was {before}{_taken(attempt, final) if _accepted(final) else _not_taken(attempt, final)}"
+    )
+
+
+def _accepted(final: Step | None) -> bool:
+    return final is not None and (final.code or 500) < 300
+
+
+def _taken(attempt: Attempt, final: Step | None) -> str:
+    """What followed on a 2xx, or on none that has been seen yet."""
+    taken = "not answered yet" if final is None else f"accepted ({final.code})"
+    joint = " when " if final is None else "; "
+    told = f"{joint}{_notified(attempt)}" if attempt.sipfrags else ""
+    waited = _seconds(attempt.verdict_ms - (final.at_ms if final is not None else 0))
     match attempt.outcome:
         case Outcome.CONNECTED:
             return f"{taken}{told} after {_seconds(attempt.verdict_ms)}"
@@ -163,6 +174,23 @@ def _referred(attempt: Attempt) -> str:
         case _:
             after = f" after {_seconds(attempt.verdict_ms)}"
             return f"{taken}{told or f', then failed: {_status(attempt)}'}{after}"
+
+
+def _not_taken(attempt: Attempt, final: Step | None) -> str:
+    if final is not None and attempt.outcome is not Outcome.NETWORK_FAILURE:
+        told = f", after {_notified(attempt)}" if attempt.sipfrags else ""
+        return f"refused with {_status(attempt)}{told}"
+    if attempt.sipfrags:
+        return _taken(attempt, None)
+    if not _steps(attempt, "refer_sent"):
+        return f"not sent: {attempt.reason or 'no reason is known'}"
+    if attempt.outcome in (Outcome.ABANDONED, Outcome.CANCELLED):
+        return f"not answered yet: {attempt.reason or 'it was called off'}"
+    return f"not accepted: {attempt.reason or 'no response'}"
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _handed_back(attempt: Attempt) -> str:

@@ -172,9 +172,18 @@ class TestARefer:
                     "timer": "response",
                     "reason": "no response to REFER in time",
                     "outcome": Outcome.NETWORK_FAILURE,
-                    "steps": (),
+                    "steps": (Step(1, "refer_sent"),),
                 },
                 "was not accepted: no response to REFER in time: network_failure.",
+            ),
+            (
+                {
+                    "timer": None,
+                    "reason": "set to unavailable: at lunch",
+                    "outcome": Outcome.UNAVAILABLE,
+                    "steps": (),
+                },
+                "was not sent: set to unavailable: at lunch: unavailable.",
             ),
         ],
     )
@@ -182,6 +191,72 @@ class TestARefer:
         told = sentence(replace(REFERRED, **changes))
         assert told.startswith("t1: REFER to expert (sip:e@192.0.2.9) was ")
         assert expected in told
+
+
+class TestAReferThatWasSentAgain:
+    """After a 491 (RFC 3261 section 14.1)."""
+
+    GLARED = (Step(1, "refer_sent"), Step(5, "refer_final", 491))
+    TAKEN = (*GLARED, Step(900, "refer_sent"), Step(920, "refer_final", 202))
+
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            (
+                {"verdict_ms": 15920},
+                "once, then accepted (202), then no NOTIFY came within 15.0 s (timer first_notify)",
+            ),
+            (
+                {"timer": None, "outcome": Outcome.PRESUMED_CONNECTED},
+                "once, then accepted (202), then the peer hung up before it said how it went",
+            ),
+            (
+                {"timer": None, "outcome": Outcome.CONNECTED, "sipfrags": ("200 OK",)},
+                "once, then accepted (202); NOTIFY said 200 OK after 15.0 s.",
+            ),
+            (
+                {
+                    "timer": None,
+                    "outcome": Outcome.CANCELLED,
+                    "reason": "cancelled by the bot",
+                    "steps": GLARED,
+                },
+                "once, then not answered yet: cancelled by the bot: cancelled.",
+            ),
+            (
+                {
+                    "timer": None,
+                    "outcome": Outcome.GLARE,
+                    "code": 491,
+                    "reason": "Request Pending",
+                    "steps": GLARED * 4,
+                },
+                "3 times, then refused with 491 Request Pending: glare.",
+            ),
+        ],
+    )
+    def test_is_told_by_its_last_answer(self, changes: dict[str, Any], expected: str) -> None:
+        told = sentence(replace(replace(REFERRED, steps=self.TAKEN), **changes))
+        assert f"was refused with 491 {expected}" in told
+
+
+class TestANotifyThatOvertakesTheAnswer:
+    """RFC 3515 section 2.4.4."""
+
+    SENT = (Step(1, "refer_sent"), Step(3, "notify"))
+
+    def test_may_decide(self) -> None:
+        early = replace(REFERRED, timer=None, steps=self.SENT, verdict_ms=3)
+        told = sentence(
+            replace(early, outcome=Outcome.CONNECTED, code=200, reason="OK", sipfrags=("200 OK",))
+        )
+        assert told.endswith("was not answered yet when NOTIFY said 200 OK after 3 ms.")
+
+    def test_is_outweighed_by_a_refusal(self) -> None:
+        steps = (*self.SENT, Step(9, "refer_final", 603))
+        refused = replace(REFERRED, timer=None, steps=steps, sipfrags=("100 Trying",))
+        told = sentence(replace(refused, outcome=Outcome.DECLINED, code=603, reason="Decline"))
+        assert "was refused with 603 Decline, after NOTIFY said 100 Trying: declined." in told
 
 
 class TestAHandBack:
