@@ -303,11 +303,18 @@ class Dialog:
         return LegEnded(self.label, code, reason, self._who_ended(), self._quality)
 
     def _who_ended(self) -> Side:
-        if self.released:
+        if self.released and not self._crossed:
             return Side.GATEWAY
         peer = Side.CALLER if self.label.partition("-")[0] == CALLER else Side.TARGET
         # Answered, and neither side said BYE: PJSIP gave up (no ACK, session timer, transport).
         return peer if self.wire.bye_received or not self.answered else Side.GATEWAY
+
+    @property
+    def _crossed(self) -> bool:
+        """Whether the peer had hung up by itself when our BYE came: it did not take that one."""
+        answer = self.wire.bye_answered
+        taken = answer is not None and answer.status is not None and answer.status < 300
+        return self.answered and self.wire.bye_received is not None and not taken
 
     # -- in another call ------------------------------------------------------------------------
 

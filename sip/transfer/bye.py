@@ -17,14 +17,12 @@ async def by_bye(caller: Leg, order: TransferOrder, uri: str, evidence: Evidence
     evidence.step("bye_sent")
     caller.release(headers)
     ended = await caller.wait_ended()
+    evidence.bye_by = ended.by
+    if ended.by is not Side.GATEWAY:
+        return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
     response = caller.dialog.wire.bye_answered
     if response is None or response.status is None:
-        if ended.by is not Side.GATEWAY:
-            evidence.bye_by = ended.by
-            return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
-        evidence.bye_by = Side.GATEWAY
         return evidence.conclude(Outcome.NETWORK_FAILURE, reason="no response to BYE")
-    evidence.bye_by = Side.GATEWAY
     evidence.step("final", response.status, response.reason)
     evidence.because(response)
     return evidence.conclude(classify(response.status), response.status, response.reason)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sip.faulty.peer import FaultyPeer
+from sip.faulty.steps import Behaviour, Bye, Reply
 from sip.softphone import commands
 from sip.softphone.driver import Softphone
 from tests.e2e.bot import ScriptedBot
 from tests.e2e.conftest import StartPeer
 from tests.e2e.process import Api
 from tests.e2e.world import CARRIER, HANDBACK_HEADERS, World, sound_of
+from tests.peers import network
 from tests.peers.caller import Caller
 
 
@@ -48,3 +51,17 @@ class TestHandBack:
         assert bye.headers.get("X-Case") == "77"
         assert bye.headers.get("X-Next") == "billing"
         assert (await api.record())["disposition"] == "handed_back"
+
+
+class TestTheCallerHangsUpMeanwhile:
+    """RFC 3261 section 15.1.2: a BYE for a dialog that is over gets 481."""
+
+    async def test_its_bye_crosses_ours(self, world: World, api: Api) -> None:
+        behaviour = Behaviour(bye=(Bye(answered=False), Reply(481, contact=False)))
+        async with FaultyPeer(CARRIER) as carrier:
+            call = await carrier.call(world.number("400"), behaviour)
+            await call.finished(network.PATIENCE)
+        record = await api.record()
+        (attempt,) = record["attempts"]
+        assert (attempt["outcome"], attempt["bye_by"]) == ("abandoned", "caller")
+        assert (record["disposition"], record["end"]) == ("abandoned", "caller_hangup")

@@ -95,6 +95,19 @@ class TestWhoEndedIt:
         """No ACK, a session timer, a transport: PJSIP has given up."""
         assert ended(answered(dialog()), 408).by is Side.GATEWAY
 
+    @pytest.mark.parametrize(
+        ("answer", "side"), [("481 Gone", Side.TARGET), ("", Side.TARGET), ("200 OK", Side.GATEWAY)]
+    )
+    def test_of_two_byes_that_cross_the_one_that_was_taken(
+        self, native: Asked, answer: str, side: Side
+    ) -> None:
+        one = answered(agents())
+        one.release({}, 603)
+        received(one, "BYE sip:x SIP/2.0", "BYE")
+        if answer:
+            received(one, f"SIP/2.0 {answer}", "BYE")
+        assert ended(one).by is side
+
     def test_nobody_while_it_lives(self, native: Asked) -> None:
         assert dialog().ended() is None
 
