@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,9 @@ from sip.recorder import RATE
 
 _CHANNEL = {Sides.SAID: 0, Sides.HEARD: 1}
 """Which one of the recorder's two a mono file has."""
+
+LONGEST_PAGE = 27 + 255 + 255 * 255
+"""Bytes of a page of Ogg (RFC 3533 section 6)."""
 
 _FORMATS = {"wav": ("WAV", "PCM_16"), "opus": ("OGG", "OPUS")}
 
@@ -45,7 +49,8 @@ class RecordingFile:
         descriptor = os.open(path, flags, 0o600)
         kind, subtype = _FORMATS[format_]
         self._path = path
-        self._plain = format_ == "wav"
+        self._is_whole = _wav_is_whole if format_ == "wav" else _ogg_is_whole
+        self._created = _identity(os.fstat(descriptor))
         self._channel = _CHANNEL.get(sides)
         self._written = 0
         try:
@@ -77,11 +82,43 @@ class RecordingFile:
         except soundfile.SoundFileError as error:
             raise OSError(self._why(error)) from error
         # libsndfile keeps silent about what the disk refuses while a file is closed.
-        if self._plain and self._path.stat().st_size < self._written:
+        try:
+            there = _identity(self._path.stat())
+        except FileNotFoundError:
+            there = None
+        if there != self._created:
+            raise OSError("the file was taken away while it was written")
+        if not self._is_whole(self._path, self._written):
             raise OSError(self._why("the file is shorter than what was written"))
+
+    def abandon(self) -> None:
+        """Let go of the file as it is, so that the disk gets back what it has of a removed one."""
+        with suppress(soundfile.SoundFileError):
+            self._file.close()
 
     def _why(self, error: object) -> str:
         place = os.statvfs(self._path.parent)
         if place.f_bavail == 0:
             return f"no space left on the disk ({error})"
         return f"the file cannot be written ({error or 'fewer samples were taken'})"
+
+
+def _identity(file: os.stat_result) -> tuple[int, int]:
+    return file.st_dev, file.st_ino
+
+
+def _wav_is_whole(path: Path, written: int) -> bool:
+    return path.stat().st_size >= written
+
+
+def _ogg_is_whole(path: Path, written: int) -> bool:
+    """Whether the last page is all there, and says that it is the last (RFC 3533 section 6)."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_PAGE))
+        end = file.read()
+    page = end[end.rfind(b"OggS") :]
+    if len(page) < 27:
+        return False
+    segments = page[27 : 27 + page[26]]
+    last = bool(page[5] & 4) or not written  # without audio, the page of the headers is
+    return last and len(page) == 27 + page[26] + sum(segments)

@@ -94,14 +94,20 @@ class Tape:
                 return True
             self._file.close()
         except OSError as error:
+            self._let_go()
             self._tell(self._over, error.strerror or str(error))
             return False
         except Exception as error:  # it must not end the other recordings
+            self._let_go()
             log.exception("recording failed", file=str(self._path))
             self._tell(self._over, f"{type(error).__name__}: {error}")
             return False
         self._tell(self._over, "")
         return False
+
+    def _let_go(self) -> None:
+        if self._file is not None:
+            self._file.abandon()
 
     def _tell(self, listener: Callable[..., None], *said: str) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,74 @@ async def test_a_full_bridge_refuses_and_leaves_nothing(tmp_path: Path) -> None:
     await recordings.finish()
     assert not recordings.finished
     assert not events
+
+
+@pytest.mark.parametrize("format_", ["wav", "opus"])
+class TestTheEndOfAFile:
+    """libsndfile tells of nothing that goes wrong there."""
+
+    @pytest.mark.parametrize("audio", [bytes(32_000), b""])
+    def test_it_is_whole(self, tmp_path: Path, format_: str, audio: bytes) -> None:
+        file = RecordingFile(tmp_path / "a", format_, Sides.BOTH)
+        file.write(memoryview(audio))
+        file.close()
+
+    def test_it_was_taken_away(self, tmp_path: Path, format_: str) -> None:
+        for replaced in (False, True):
+            file = RecordingFile(tmp_path / "a", format_, Sides.BOTH)
+            file.write(memoryview(bytes(32_000)))
+            (tmp_path / "a").unlink()
+            if replaced:
+                (tmp_path / "a").write_bytes(bytes(64_000))
+            with pytest.raises(OSError, match="taken away"):
+                file.close()
+
+    def test_the_disk_did_not_take_all_of_it(
+        self, tmp_path: Path, format_: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = RecordingFile(tmp_path / "a", format_, Sides.BOTH)
+        file.write(memoryview(bytes(32_000)))
+
+        def close(sound: soundfile.SoundFile) -> None:
+            real(sound)
+            with (tmp_path / "a").open("r+b") as written:
+                written.truncate((tmp_path / "a").stat().st_size - 100)
+
+        real = soundfile.SoundFile.close
+        monkeypatch.setattr(soundfile.SoundFile, "close", close)
+        with pytest.raises(OSError, match="shorter than what was written"):
+            file.close()
+
+
+def held_in(folder: Path) -> list[Path]:
+    """This process's open files in a folder."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(each.readlink())
+    return [each for each in found if each.is_relative_to(folder)]
+
+
+async def test_a_file_that_cannot_be_written_is_let_go_of_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has of the disk is free as soon as somebody removes it."""
+
+    files: list[RecordingFile] = []
+
+    def full(file: RecordingFile, _: memoryview) -> None:
+        files.append(file)
+        raise OSError("no space left on the disk")
+
+    monkeypatch.setattr(RecordingFile, "write", full)
+    scene = Scene(tmp_path)
+    scene.act(RecordAction.START)
+    scene.recorders[0].bring(10)
+    await scene.until(lambda: bool(scene.ends()))
+    assert len(files) == 1
+    assert not held_in(tmp_path)
+    await scene.recordings.finish()
+    await scene.place.writer.close()
 
 
 def test_a_file_that_is_there_already_is_never_written_to(tmp_path: Path) -> None:
