@@ -126,6 +126,11 @@ def default_url(data: Path) -> str:
     return f"sqlite+aiosqlite:///{data / 'switchhook.db'}"
 
 
+def in_words(error: BaseException) -> str:
+    """The driver's own words, without SQLAlchemy's statement and links."""
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
 def open_engine(url: str) -> AsyncEngine:
     """Connections to a database, made when they are needed.
 

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from gateway.database import (
     FACTS,
     calls,
+    in_words,
     open_engine,
     prepare,
     to_finished,
@@ -77,6 +78,8 @@ class CallStore:
         self._settled = asyncio.Condition()
         self._closing = False
         self._writer: asyncio.Task[None] | None = None
+        self._written_into: tuple[int, int] | None = None
+        """Which file that is: SQLite goes on with one that was removed, and tells nobody."""
         self.written = 0
         self.lost = 0
         self.problem: str | None = None
@@ -110,8 +113,9 @@ class CallStore:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             await self._prepare()
+            self._written_into = self._identity()
         except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"database {self._url}: {_plain(error)}") from error
+            raise StoreError(f"database {self._url}: {in_words(error)}") from error
         self._writer = asyncio.create_task(self._write(), name="call store")
 
     def put(self, call: FinishedCall) -> None:
@@ -202,6 +206,24 @@ class CallStore:
             async with self._engine.begin() as connection:
                 await prepare(connection, str(self._url))
 
+    def _identity(self) -> tuple[int, int] | None:
+        """Device and inode of the file at SQLite's place; None: there is none."""
+        try:
+            found = None if self.file is None else self.file.stat()
+        except FileNotFoundError:
+            return None
+        return None if found is None else (found.st_dev, found.st_ino)
+
+    async def _follow_file(self) -> None:
+        """Write into the file at SQLite's place, if that is another one by now."""
+        if await asyncio.to_thread(self._identity) == self._written_into or self.file is None:
+            return
+        log.error("database file replaced", file=str(self.file))
+        await self._engine.dispose()
+        await asyncio.to_thread(self.file.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
+        await self._prepare()
+        self._written_into = await asyncio.to_thread(self._identity)
+
     async def _write(self) -> None:
         while self._waiting or not self._closing:
             await self._news.wait()
@@ -228,10 +250,11 @@ class CallStore:
         # zlib releases the interpreter lock: off the loop, a large batch delays no audio.
         rows = await asyncio.to_thread(to_rows, batch)
         try:
+            await self._follow_file()
             async with self._engine.begin() as connection:
                 await connection.execute(insert(calls), rows)
-        except (OperationalError, InterfaceError, OSError) as error:
-            reason = _plain(error)
+        except (OperationalError, InterfaceError, OSError, StoreError) as error:
+            reason = in_words(error)
             log.error("records not written", reason=reason, waiting=len(self._waiting))
             return reason
         except Exception as error:  # noqa: BLE001 — whatever it is, the other records are written
@@ -240,7 +263,7 @@ class CallStore:
                     if (failed := await self._insert([call])) is not None:
                         return failed
                 return None
-            self._lose(batch[0], _plain(error))
+            self._lose(batch[0], in_words(error))
         else:
             self.written += len(batch)
         for call in batch:
@@ -255,11 +278,6 @@ class CallStore:
             call_id=call.record.id,
             record=encode(call.record).decode(),
         )
-
-
-def _plain(error: BaseException) -> str:
-    """The driver's own words, without SQLAlchemy's statement and links."""
-    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
 
 
 def _add(found: dict[str, tuple[str, ...]], earlier: str, later: str) -> None:

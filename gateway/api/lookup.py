@@ -10,13 +10,17 @@ from gateway.api.problems import Problem
 from gateway.api.service import Service
 from gateway.call import CallSession
 from gateway.records import FinishedCall
+from gateway.store import AmbiguousId
 
 
 async def find(service: Service, call_id: str) -> CallSession | FinishedCall:
     """The call with this id. Raises `Problem` 404."""
     if session := service.calls.get(call_id):
         return session
-    finished = await service.store.fetch(call_id)
+    try:
+        finished = await service.store.fetch(call_id)
+    except AmbiguousId:  # it is the beginning of several
+        finished = None
     if finished is None or finished.record.id != call_id:
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-call", f"no call has the id {call_id!r}")
     return finished

@@ -11,8 +11,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from gateway.database import in_words
 from ivr.decisions import RefusalReason
 
 log = structlog.get_logger()
@@ -135,7 +137,12 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     }
 
 
-LOOK = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)
+LOOK = documented(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
 """What looking at a call can answer with."""
 
 
@@ -150,6 +157,13 @@ def install(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         errors = [_field_error(found, error.body) for found in error.errors()]
         return invalid_request(errors).response()
+
+    @app.exception_handler(SQLAlchemyError)
+    async def unasked(request: Request, error: SQLAlchemyError) -> JSONResponse:
+        reason = in_words(error)
+        log.error("database not asked", path=request.url.path, reason=reason)
+        detail = f"the database cannot be asked: {reason}"
+        return _response(HTTPStatus.SERVICE_UNAVAILABLE, "database", detail)
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:

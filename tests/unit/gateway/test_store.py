@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -53,6 +54,17 @@ def locked(file: Path, store: CallStore) -> Iterator[sqlite3.Connection]:
     other.execute("BEGIN IMMEDIATE")
     yield other
     other.close()
+
+
+def take_away(file: Path, what: str) -> None:
+    match what:
+        case "removed":
+            for part in file.parent.glob("switchhook.db*"):
+                part.unlink()
+        case "moved":
+            file.rename(file.parent / "kept.db")
+        case _:
+            shutil.rmtree(file.parent)
 
 
 def ids(records: list[CallRecord]) -> list[int]:
@@ -135,6 +147,25 @@ class TestTrouble:
             await store.close()
         assert (store.written, store.lost) == (1, 0)
         assert logged[0]["event"] == "records not written"
+
+    @pytest.mark.parametrize("what", ["removed", "moved", "its folder removed"])
+    async def test_a_file_that_was_taken_away_is_made_anew(
+        self, file: Path, store: CallStore, what: str
+    ) -> None:
+        """SQLite itself would write on into the one that nobody sees any more."""
+        store.put(finished_call(1))
+        await store.flush()
+        take_away(file, what)
+        with capture_logs() as logged:
+            store.put(finished_call(2))
+            await store.flush()
+            store.put(finished_call(3))
+            await store.flush()
+        assert [line["event"] for line in logged] == ["database file replaced"]
+        with sqlite3.connect(file) as other:
+            found = other.execute("SELECT id FROM calls ORDER BY id").fetchall()
+        assert found == [(finished_call(number).record.id,) for number in (2, 3)]
+        assert store.lost == 0
 
     async def test_what_a_failing_disk_never_took_is_in_the_log(
         self, store: CallStore, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from gateway.api.bodies import MAX_BODY
@@ -115,6 +116,25 @@ class TestProblems:
         answer = await api.delete("/v1/calls", headers={"Content-Type": "application/json"})
         problem(answer, 405, "method-not-allowed")
         assert answer.headers["allow"] == "GET"
+
+    @pytest.mark.parametrize("path", ["/v1/calls?state=ended", "/v1/calls/beef"])
+    async def test_a_database_that_does_not_answer_is_told(
+        self, api: httpx.AsyncClient, service: TwinService, path: str
+    ) -> None:
+        await service.store.flush()
+        async with service.store.engine.begin() as connection:
+            await connection.execute(text("DROP TABLE calls"))
+        with capture_logs() as logged:
+            found = problem(await api.get(path), 503, "database")
+        assert found["detail"] == "the database cannot be asked: no such table: calls"
+        assert [line["event"] for line in logged] == ["database not asked"]
+
+    async def test_the_beginning_of_several_ids_is_none(
+        self, api: httpx.AsyncClient, service: TwinService
+    ) -> None:
+        service.store.put(finished_call(8))
+        await service.store.flush()
+        problem(await api.get("/v1/calls/0"), 404, "unknown-call")
 
     async def test_an_error_of_ours_tells_nothing_but_is_logged(
         self, api: httpx.AsyncClient, service: TwinService
