@@ -73,8 +73,12 @@ class Chase:
         self._wake: asyncio.TimerHandle | None = None
         self._over: asyncio.Future[End] = self._loop.create_future()
 
+    def begin(self) -> None:
+        """Ring whoever is first. From now on it may be told what happens."""
+        self._happened(Input.BEGIN)
+
     async def follow(self) -> Attempt:
-        """Hunt to the end.
+        """Hunt to the end; it has begun.
 
         Returns:
             The attempt that stands for the whole: the one that succeeded, else the most telling
@@ -84,7 +88,6 @@ class Chase:
             Exception: a fault of ours in a transfer, once the others have been called off.
         """
         try:
-            self._happened(Input.BEGIN)
             end = await self._over
             if self._fault is not None:
                 raise self._fault

@@ -211,6 +211,7 @@ class HandingOver:
         self._waiting.begin()
         chase = Chase(run, plan, self._orders(plan))
         run.chase = chase
+        chase.begin()  # at once: a leg may end, or the bot think better of it, before a task runs
         hunting = asyncio.create_task(chase.follow())
         try:
             return await asyncio.shield(hunting)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
 
 from config.groups import Group
+from ivr.decisions import CancelTransfer
 from ivr.events import FallbackTaken, TransferRetried
 from ivr.hunt.plan import plan_for_group
 from ivr.hunt.verdicts import TELLING, most_telling, takes_refer
 from ivr.result import EndReason
-from sip.events import DtmfReceived, TransferEnded, TransferStarted
+from sip.audio import Pcm
+from sip.events import DtmfReceived, LegEnded, MediaQuality, TransferEnded, TransferStarted
 from sip.order import Withdrawal
-from sip.outcome import Attempt, Method, Outcome
+from sip.outcome import Attempt, Method, Outcome, Side
 from tests.twin import Verdict
 from tests.unit.ivr.scene import TARGETS, Scene
 
@@ -221,6 +225,37 @@ class TestTakingBack:
         [attempt] = result.attempts
         assert attempt.reason == "cancelled by the caller before it was dialled"
         assert scene.call.orders == []
+
+
+class TestWhatHappensInTheMomentOfTheFirstRing:
+    """The waiting sound begins, and nothing else of the loop has run yet."""
+
+    def at_once(self, scene: Scene, happens: Callable[[], None]) -> list[object]:
+        """Returns what went wrong."""
+        loop, alert, faults = asyncio.get_running_loop(), scene.call.alert, list[object]()
+        loop.set_exception_handler(lambda _, context: faults.append(context))
+
+        def alerted(audio: Pcm) -> None:
+            loop.call_soon(happens)
+            alert(audio)
+
+        scene.call.alert = alerted  # type: ignore[method-assign]
+        return faults
+
+    async def test_an_earlier_leg_is_gone(self) -> None:
+        scene = hunt("billing")
+        ended = LegEnded("agent-1", 486, "Busy Here", Side.TARGET, MediaQuality())
+        faults = self.at_once(scene, lambda: scene.call.tells(ended))
+        result = await scene.run()
+        assert not faults
+        assert [each.outcome for each in result.attempts] == [Outcome.CONNECTED]
+
+    async def test_it_is_taken_back(self) -> None:
+        scene = hunt("billing", RINGS)
+        self.at_once(scene, lambda: scene.interpreter.decide(CancelTransfer()))
+        result = await scene.run()
+        assert [each.outcome for each in result.attempts] == [Outcome.CANCELLED]
+        assert result.end is EndReason.FALLBACK
 
 
 def test_every_failure_has_its_place_among_the_telling_ones() -> None:
