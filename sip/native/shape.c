@@ -63,15 +63,36 @@ static bool has_request_line(const char *text, int size)
     return true;
 }
 
+static const char head_ends[] = "\r\n\r\n";
+
+/* Bytes of start line and headers, without the last line end. */
+static size_t head_bytes(const pjsip_rx_data *rdata)
+{
+    const char *text = rdata->msg_info.msg_buf;
+    size_t size = (size_t)rdata->msg_info.len;
+    const char *end = memmem(text, size, head_ends, sizeof head_ends - 1);
+
+    return end ? (size_t)(end - text) : size;
+}
+
 /* Bytes behind the headers. */
 static size_t body_bytes(const pjsip_rx_data *rdata)
 {
-    static const char end[] = "\r\n\r\n";
-    const char *text = rdata->msg_info.msg_buf;
-    size_t size = (size_t)rdata->msg_info.len;
-    const char *head_end = memmem(text, size, end, sizeof end - 1);
+    size_t size = (size_t)rdata->msg_info.len, head = head_bytes(rdata);
 
-    return head_end ? size - (size_t)(head_end + sizeof end - 1 - text) : 0;
+    return head < size ? size - head - (sizeof head_ends - 1) : 0;
+}
+
+/* PJSIP takes a CR alone for the end of a line; others read on. What is repeated of such a header in an
+ * INVITE of ours would be a header more to whoever reads as PJSIP does. */
+static bool has_stray_cr(const pjsip_rx_data *rdata)
+{
+    const char *at = rdata->msg_info.msg_buf, *end = at + head_bytes(rdata);
+
+    while (at < end && (at = memchr(at, '\r', (size_t)(end - at))))
+        if (++at == end || *at != '\n')
+            return true;
+    return false;
 }
 
 /* Each of these may be there once (RFC 3261 section 7.3.1); of two, each reader picks another one. */
@@ -103,6 +124,8 @@ const char *sh_shape_fault(const pjsip_rx_data *rdata, int *code)
     *code = PJSIP_SC_BAD_REQUEST;
     if (!has_request_line(rdata->msg_info.msg_buf, rdata->msg_info.len))
         return "Malformed request line";
+    if (has_stray_cr(rdata))
+        return "Stray CR";
     if (repeats_header(msg))
         return "Repeated header";
     if (pjsip_method_cmp(&rdata->msg_info.cseq->method, &msg->line.req.method) != 0)

@@ -294,6 +294,13 @@ class TestShape:
         assert line.agent.counters().gate_refused_shape == before + 1
         assert (await (await line.peer()).asks("OPTIONS")).status == 200
 
+    async def test_a_cr_alone_which_ends_a_line_for_some_readers_gets_400(self, line: Line) -> None:
+        """Repeated in an INVITE to an agent, this Diversion would have another header behind it."""
+        peer = await line.peer()
+        header = "Diversion: <sip:a@example.com>\rX-Account: 4711"
+        assert (await peer.asks("INVITE", header)).status == 400
+        assert (await (await line.peer()).asks("OPTIONS")).status == 200
+
     @pytest.mark.parametrize("space", ["\t", "\r\n ", "  "], ids=["a tab", "a fold", "two spaces"])
     async def test_a_request_line_that_pjsip_alone_would_read_gets_400(
         self, line: Line, space: str
