@@ -103,7 +103,7 @@ def run(
         LogLevel, typer.Option(envvar="SWITCHHOOK_LOG_LEVEL", help="How much is logged.")
     ] = LogLevel.INFO,
 ) -> None:
-    """Run the gateway until SIGTERM or Ctrl-C; a second one stops it without draining."""
+    """Run the gateway until SIGTERM, SIGHUP or Ctrl-C; a second one stops it without draining."""
     configuration = configuration_of(config)
     level = logging.getLevelNamesMapping()[log_level.upper()]
     configure(level, log_format)

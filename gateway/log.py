@@ -11,7 +11,7 @@ import sys
 from collections.abc import Collection, Mapping, MutableMapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from pydantic_core import to_jsonable_python
@@ -25,6 +25,7 @@ from gateway.events import (
     RecordingFailed,
     ResumeRefused,
 )
+from gateway.log_stream import LogStream
 from gateway.records import CallRecord
 from gateway.timeline import CallEvent, iso
 from sip.events import (
@@ -165,7 +166,7 @@ def _is_secret(key: str) -> bool:
 
 def configure(level: int, format_: Format, stream: TextIO | None = None) -> None:
     """Set up structlog, and send the standard library's loggers the same way."""
-    stream = stream or sys.stderr
+    stream = cast(TextIO, LogStream(stream or sys.stderr))
     console = format_ is Format.CONSOLE or (format_ is Format.AUTO and stream.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

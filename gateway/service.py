@@ -1,7 +1,7 @@
 """The running gateway: what it is made of, and how it starts, drains and stops.
 
 start   database ─ API ─ prompts ─ SIP        ready once SIP listens
-serve   until SIGTERM or SIGINT
+serve   until SIGTERM, SIGINT or SIGHUP
 drain   new INVITEs get 503; calls in progress go on, for `drain` seconds at most
 stop    SIP, which hangs up what is left ─ records ─ database ─ API
 """
@@ -268,14 +268,21 @@ class Gateway:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first SIGTERM or SIGINT asks to stop, the second cuts the draining short."""
+        """The first SIGTERM or SIGINT asks to stop, the second cuts the draining short.
+
+        SIGHUP asks too: a terminal that is closed sends it, mostly more than once. `nohup` has the
+        gateway ignore it.
+        """
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            loop.add_signal_handler(number, self.ask_to_stop)
+        heard = dict.fromkeys(SIGNALS, self.ask_to_stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            heard[signal.SIGHUP] = self._asked_to_stop.set
+        for number, ask in heard.items():
+            loop.add_signal_handler(number, ask)
         try:
             yield
         finally:
-            for number in SIGNALS:
+            for number in heard:
                 loop.remove_signal_handler(number)
 
     def ask_to_stop(self) -> None:

@@ -189,6 +189,32 @@ class TestStopping:
         assert house.journal[-2:] == ["sip draining", "sip stopped"]
         assert await house.records() == [EndReason.CALLER_HANGUP]
 
+    async def test_a_terminal_that_is_closed_drains_too(self, house: House) -> None:
+        """It says so more than once, and means nothing else by it."""
+        running = asyncio.create_task(house.gateway.run())
+        leg = await house.dial(1, endless=True)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await house.agent.draining.wait()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert (await ready(house.gateway)).status_code == 503
+        assert leg.ended is None
+        leg.hang_up()
+        await running
+        assert await house.records() == [EndReason.CALLER_HANGUP]
+
+    async def test_under_nohup_it_goes_on(self, house: House) -> None:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            running = asyncio.create_task(house.gateway.run())
+            leg = await house.dial(1, endless=True)
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert (await ready(house.gateway)).status_code == 200
+            leg.hang_up()
+            house.gateway.ask_to_stop()
+            await running
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
     async def test_a_second_signal_does_not_wait_for_the_calls(self, house: House) -> None:
         running = asyncio.create_task(house.gateway.run())
         leg = await house.dial(1, endless=True)
