@@ -130,7 +130,7 @@ def _dialled(attempt: Attempt) -> str:
         return f"{ringing}was cancelled after {after}: the caller hung up"
     if attempt.outcome is Outcome.CANCELLED and attempt.code is None:
         return f"{ringing}was cancelled after {after}: {attempt.reason or 'it was called off'}"
-    if attempt.code is None:
+    if attempt.code is None or attempt.code < 300:
         answered = bool(_steps(attempt, "answered"))
         was = "was answered, but failed" if answered else f"{ringing}failed"
         return f"{was} after {after}: {attempt.reason or 'no response'}"
@@ -169,11 +169,17 @@ def _taken(attempt: Attempt, final: Step | None) -> str:
             return f"{taken}{told}, then {missing} came within {waited} (timer {attempt.timer})"
         case Outcome.NO_VERDICT:
             return f"{taken}{told}, then {attempt.reason or 'nothing was said of the result'}"
-        case Outcome.ABANDONED | Outcome.CANCELLED:
+        case Outcome.ABANDONED | Outcome.CANCELLED if not _reported(attempt):
             return f"{taken}{told}, then {attempt.reason or 'it was called off'}"
         case _:
             after = f" after {_seconds(attempt.verdict_ms)}"
             return f"{taken}{told or f', then failed: {_status(attempt)}'}{after}"
+
+
+def _reported(attempt: Attempt) -> bool:
+    """Whether it was decided by what the last NOTIFY said."""
+    last = attempt.sipfrags[-1] if attempt.sipfrags else ""
+    return attempt.code is not None and last.startswith(str(attempt.code))
 
 
 def _not_taken(attempt: Attempt, final: Step | None) -> str:

@@ -16,8 +16,9 @@ from sip.outcome import Dropped, Method
 class Withdrawal(StrEnum):
     """Why a target is not wanted any more, though neither it nor the caller has left."""
 
-    CANCELLED = "cancelled"
-    """Through the API, or because the call goes on elsewhere."""
+    CANCELLED = "cancelled through the API"
+    LET_GO = "the call went on without it"
+    """An operator sent it elsewhere or ended it, or the gateway stops."""
     BY_CALLER = "cancelled by the caller"
     BY_BOT = "cancelled by the bot"
     ELSEWHERE = "answered elsewhere"

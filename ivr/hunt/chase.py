@@ -137,7 +137,7 @@ class Chase:
         if self._hunt.state is State.TAKEN:
             self.release()  # there is no verdict to wait for
         else:
-            self.stop(Withdrawal.CANCELLED)
+            self.stop(Withdrawal.LET_GO)
 
     def release(self) -> None:
         """Let go of whoever has the caller, or is still being called off, without his verdict."""

@@ -249,7 +249,12 @@ def _another_offer(target: Leg, refusal: Message) -> Offer | None:
 
 
 def _failure(target: Leg, ended: LegEnded, order: TransferOrder, evidence: Evidence) -> Attempt:
-    final = target.dialog.wire.failure
+    final, bye = target.dialog.wire.failure, target.dialog.wire.bye_received
+    if bye is not None:  # only a caller may send it now (RFC 3261 section 15), but it is clear
+        evidence.bye_by = Side.TARGET
+        evidence.because(bye)
+        evidence.step("bye", detail=f"by {Side.TARGET.value}")
+        return evidence.conclude(Outcome.DECLINED, reason="agent hung up before it had answered")
     if final is None or final.status is None:
         # The status is PJSIP's own: a timer, or a transport that failed.
         evidence.step("final", ended.code, "no response")

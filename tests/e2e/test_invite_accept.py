@@ -204,7 +204,7 @@ class TestTheAgentIsAskedToAccept:
         await caller.expect("heard", "a", sound=sound_of("declined"))
         await caller.expect("disconnected", "a", by="peer")
         attempt = await api.attempt()
-        reasons = {"caller": "cancelled by the caller", "operator": "cancelled"}
+        reasons = {"caller": "cancelled by the caller", "operator": "cancelled through the API"}
         assert (attempt["outcome"], attempt["reason"]) == ("cancelled", reasons[by])
         assert "joined" not in steps(attempt)
         assert not caller.seen("heard", "a", sound=tone_name(AGENT_TONE))

@@ -102,6 +102,15 @@ class TestAnInvite:
                 "was not sent: matches nothing of `allow`: blocked.",
             ),
             (
+                {
+                    "code": 200,
+                    "reason": "answered without audio in common",
+                    "outcome": Outcome.MEDIA_INCOMPATIBLE,
+                    "steps": (Step(1, "invite_sent"), Step(90, "answered", 200)),
+                },
+                "was answered, but failed after 2.1 s: answered without audio in common",
+            ),
+            (
                 {"code": None, "reason": "no response", "outcome": Outcome.NETWORK_FAILURE},
                 "failed after 2.1 s: no response: network_failure.",
             ),
@@ -152,6 +161,16 @@ class TestARefer:
             (
                 {"timer": None, "outcome": Outcome.PRESUMED_CONNECTED},
                 "then the peer hung up before it said how it went: presumed_connected.",
+            ),
+            (
+                {
+                    "timer": None,
+                    "code": 487,
+                    "reason": "Request Terminated",
+                    "outcome": Outcome.CANCELLED,
+                    "sipfrags": ("487 Request Terminated",),
+                },
+                "was accepted (202); NOTIFY said 487 Request Terminated after 15.0 s: cancelled.",
             ),
             (
                 {"timer": None, "reason": "subscription ended without a status"},

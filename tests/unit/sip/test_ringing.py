@@ -20,9 +20,10 @@ from sip.audio import Pcm
 from sip.errors import DestinationBlocked, UnresolvedHost
 from sip.events import Event, TransferEnded
 from sip.leg import Leg
+from sip.message import Message
 from sip.offer import Offer
 from sip.order import Acceptance, TransferOrder, Withdrawal
-from sip.outcome import Attempt, Method, Outcome
+from sip.outcome import Attempt, Method, Outcome, Side
 from sip.transfer.evidence import Evidence
 from sip.transfer.ringing import Ringing
 from tests.unit.sip.party import Info, Party
@@ -135,6 +136,18 @@ def test_one_verdict_and_nobody_left_ringing(
         assert len(narrow) <= 1 or len(set(scene.contacts)) > 1
 
     asyncio.run(play())
+
+
+async def test_an_agent_who_says_bye_before_it_answers_has_declined() -> None:
+    scene = Scene()
+    await scene.settles()
+    scene.resolved.set()
+    await scene.settles()
+    scene.target.dialog.wire.bye_received = Message("BYE sip:x SIP/2.0\r\nCSeq: 1 BYE\r\n\r\n")
+    scene.target.ends()
+    attempt = await scene.reached
+    assert isinstance(attempt, Attempt)
+    assert (attempt.outcome, attempt.bye_by) == (Outcome.DECLINED, Side.TARGET)
 
 
 async def test_a_caller_who_leaves_while_the_host_is_looked_up_rings_nobody() -> None:
