@@ -8,6 +8,8 @@ from pathlib import Path
 def why_no_wave(path: Path) -> str | None:
     """Why a file cannot be played, or None. Its format is looked at when it is converted."""
     try:
+        if path.is_fifo():  # nobody would ever write into it
+            return f"{path} is not a WAV file"
         with path.open("rb") as file:
             head = file.read(12)
     except OSError as error:

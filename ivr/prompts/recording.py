@@ -45,7 +45,7 @@ def read(path: Path) -> bytes:
 def decode(data: bytes, rate: int) -> Pcm:
     """Convert an audio file to mono PCM16.
 
-    WAV with PCM of 8 to 32 bits, float, A-law or µ-law, any rate and number of channels; channels
+    WAV with PCM of 8 to 32 bits, float, A-law, µ-law or GSM, any rate and number of channels; channels
     are averaged. Loudness is kept. Only where averaging or resampling would overshoot full scale is
     the whole recording turned down, by as much as it takes.
 
@@ -61,7 +61,7 @@ def decode(data: bytes, rate: int) -> Pcm:
             if file.frames > MAX_SECONDS * file.samplerate:
                 raise PromptError(f"is longer than {MAX_SECONDS} s", "Cut it")
             source = file.samplerate
-            channels = file.read(dtype="float32", always_2d=True)
+            channels = file.read(file.frames, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         reason = str(error.error_string).rstrip(".")
         raise PromptError(f"is no audio: {reason}", "Save it as WAV, PCM 16 bit") from None

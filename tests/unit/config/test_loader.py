@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,14 @@ def test_files_and_secrets_that_are_missing_are_named(files: Files) -> None:
             f"switchhook.yaml:24:5: bots.greeter.token: {files.folder}/token.txt cannot be read: "
             "No such file or directory"
         ),
+    ]
+
+
+def test_a_pipe_is_not_waited_for(files: Files) -> None:
+    os.mkfifo(files.folder / "music.wav")
+    files.change_settings("bots:", "waiting: {music: music.wav}\nbots:")
+    assert files.problems() == [
+        f"switchhook.yaml:20:18: waiting.music: {files.folder}/music.wav is not a WAV file"
     ]
 
 

@@ -32,6 +32,12 @@ def test_every_format_keeps_pitch_loudness_and_length(
     assert rms(samples) == pytest.approx(0.5 / np.sqrt(2), rel=0.02)
 
 
+def test_gsm_in_a_wav_as_a_pbx_keeps_it() -> None:
+    """libsndfile cannot seek in it."""
+    samples = samples_of(decode(wav(tone(440, 0.5, 8000), 8000, "GSM610"), 8000))
+    assert strongest(samples, 8000)[0] == pytest.approx(440, abs=2)
+
+
 def test_what_needs_no_conversion_is_not_touched() -> None:
     samples = np.array([0, 1, -1, 32_767, -32_768, 12_345, -20_000], "<i2")
     audio = decode(wav(samples / 32_768, 8000), 8000)
