@@ -45,9 +45,9 @@ def read(path: Path) -> bytes:
 def decode(data: bytes, rate: int) -> Pcm:
     """Convert an audio file to mono PCM16.
 
-    WAV with PCM of 8 to 32 bits, float, A-law, µ-law or GSM, any rate and number of channels; channels
-    are averaged. Loudness is kept. Only where averaging or resampling would overshoot full scale is
-    the whole recording turned down, by as much as it takes.
+    WAV with PCM of 8 to 32 bits, float, A-law, µ-law or GSM, any rate and number of channels;
+    channels are averaged. Loudness is kept. Only where averaging or resampling would overshoot full
+    scale is the whole recording turned down, by as much as it takes.
 
     Args:
         data: the file.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from gateway.api.keys import is_loopback
+from gateway.api.keys import Access, Key, is_loopback
 from tests.unit.gateway.agent_twin import TwinLeg
-from tests.unit.gateway.api.service_twin import ENDED, LIVE, problem
+from tests.unit.gateway.api.service_twin import ENDED, LIVE, TwinService, client_of, problem
 
 
 class TestKeys:
@@ -52,6 +52,12 @@ class TestKeys:
         # httpx strips nothing; a server would strip the blank of "look ".
         answer = await guarded.get("/v1/calls", headers=headers)
         problem(answer, 401, "unauthorized")
+
+    async def test_a_key_beyond_ascii_comes_as_utf_8(self, service: TwinService) -> None:
+        key = Key.of("desk", "schlüssel", Access.READ)
+        async with client_of(service, key) as client:
+            header = {b"X-API-Key": "schlüssel".encode()}
+            assert (await client.get("/v1/calls", headers=header)).status_code == 200
 
     async def test_a_key_that_reads_does_not_decide(
         self, guarded: httpx.AsyncClient, leg: TwinLeg
