@@ -182,7 +182,7 @@ class BotConversations:
             ending, stays = _ending(exit_), link.session.waiting
             return exit_
         except CallEnded:
-            ending = "caller_hangup", ""
+            ending = _LEFT
             raise
         finally:
             if not stays:
@@ -199,7 +199,9 @@ class BotConversations:
             return
         self._link = None
         link.session.stop(reason)
-        why, message = ending
+        # The flow is cut as soon as the caller has left, often before the session is asked.
+        left = ending is _INTERRUPTED and link.session.caller_left
+        why, message = _LEFT if left else ending
         bot = self._bots[link.start.bot]
         a_second = bot.sample_rate * bot.samples.width
         dropped = link.session.protocol.counters.dropped_bytes
@@ -292,10 +294,11 @@ def _progress(progress: Progress) -> messages.TransferProgress:
 
 
 _INTERRUPTED = "interrupted", ""
+_LEFT = "caller_hangup", ""
 
 _DISMISSED = {
     Dismissal.TRANSFERRED: ("transfer", ""),
-    Dismissal.CALLER_LEFT: ("caller_hangup", ""),
+    Dismissal.CALLER_LEFT: _LEFT,
     Dismissal.ELSEWHERE: _INTERRUPTED,
 }
 """Reason and message of `BotDisconnected`."""

@@ -98,6 +98,12 @@ class Session:
         self._attach()
 
     @property
+    def caller_left(self) -> bool:
+        """Whether the caller's hang-up has ended the conversation."""
+        ended = self._exit.done() and not self._exit.cancelled()
+        return ended and self._exit.result() is None
+
+    @property
     def waiting(self) -> bool:
         """Whether the bot has asked for a transfer and stays for it."""
         return self.protocol.state is State.WAITING

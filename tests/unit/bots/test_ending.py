@@ -32,6 +32,7 @@ class TestEnd:
         with pytest.raises(asyncio.CancelledError):
             await call.exit()
         assert call.audio.closed
+        assert call.endings == [("caller_hangup", "")]
 
     async def test_cancelling_takes_the_caller_elsewhere(self, call: Call, bot: BotTwin) -> None:
         peer = await talking(call, bot)
