@@ -115,7 +115,8 @@ class HandingOver:
             return self._undialled(Outcome.BAD_DESTINATION, reason)
         if (refused := method_refused(self._method, whom)) is not None:
             return self._undialled(Outcome.METHOD_UNSUPPORTED, refused.message)
-        closed = await run.availability.unavailable(name, whom)
+        with self._waiting.meanwhile():
+            closed = await run.availability.unavailable(name, whom)
         if run.withdrawn is not None:
             return None  # taken back meanwhile: that is what became of it
         return None if closed is None else self._undialled(Outcome.UNAVAILABLE, closed)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from config.flows import AgentTransfer
 from ivr.flow_run import FlowRun
 from ivr.tasks import stop
+
+PAUSE = 0.2
+"""Seconds of silence that a caller takes for a pause in speech, and not for a call that is lost."""
 
 
 class Waiting:
@@ -25,6 +30,21 @@ class Waiting:
         self._run.wait_by(self._node.waiting)
         if self._node.repeat_message is not None:
             self._run.reminder = self._run.spawn(self._remind(self._node.repeat_message))
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[None]:
+        """Let the sound be heard before the first try too, where that waits for longer than a pause
+        in speech: an availability service may take seconds for its answer."""
+        if self._began:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        silence_ends = loop.call_later(PAUSE, self._run.wait_by, self._node.waiting)
+        try:
+            yield
+        finally:
+            silence_ends.cancel()
+            self._run.call.stop_loop()
 
     async def end(self) -> None:
         """Silence, until somebody speaks."""

@@ -179,6 +179,28 @@ class TestWhoCanBeReached:
         assert scene.of(TransferStarted) == []
         assert not any("One moment" in entry for entry in scene.journal)
 
+    async def test_the_answer_is_not_waited_for_in_silence(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scene, heard = hunt("billing"), asyncio.Event()
+        alert = scene.call.alert
+
+        def alerted(audio: Pcm) -> None:
+            alert(audio)
+            heard.set()
+
+        async def takes_its_time(*_: object) -> str:
+            await heard.wait()
+            return "on the phone"
+
+        monkeypatch.setattr(scene.call, "alert", alerted)
+        monkeypatch.setattr(scene.availability, "unavailable", takes_its_time)
+        async with asyncio.timeout(10):
+            result = await scene.run()
+        assert [each.outcome for each in result.attempts] == [Outcome.UNAVAILABLE]
+        assert scene.call.sounds == ["ringback"]
+        assert scene.call.looped is None
+
     async def test_a_member_who_is_away_is_passed_over(self) -> None:
         scene = hunt("team")
         scene.availability.closed["billing"] = "at lunch"
