@@ -260,6 +260,11 @@ class FlowRun:
     # Handover
 
     @property
+    def caller_hung_up(self) -> bool:
+        """Whether the caller's leg is gone, and it was not we who ended it."""
+        return self.caller_left not in (None, Side.GATEWAY)
+
+    @property
     def handing_over(self) -> bool:
         """Whether a transfer has been ordered and has not ended."""
         return self.handover is not None and self.handover.status in IN_PROGRESS
@@ -326,7 +331,7 @@ class FlowRun:
         """A transfer that was ordered will not be dialled: the caller left, or a decision came."""
         self.withdrawn = None
         if self.handover is not None and self.handover.status is HandoverStatus.QUEUED:
-            left = self.caller_left is not None
+            left = self.caller_hung_up
             self.handover = Handover(
                 HandoverStatus.CANCELLED,
                 outcome=Outcome.ABANDONED if left else Outcome.CANCELLED,

@@ -300,9 +300,11 @@ class Dialog:
         if self.final is None:
             return None
         code, reason = self.final
-        return LegEnded(self.label, code, reason, self._who_ended(), self._quality)
+        return LegEnded(self.label, code, reason, self.ended_by, self._quality)
 
-    def _who_ended(self) -> Side:
+    @property
+    def ended_by(self) -> Side:
+        """Who has ended it; it has ended."""
         if self.released and not self._crossed:
             return Side.GATEWAY
         peer = Side.CALLER if self.label.partition("-")[0] == CALLER else Side.TARGET

@@ -102,6 +102,10 @@ class Side(StrEnum):
     GATEWAY = "gateway"
 
 
+ENDED_BY_US = "the gateway ended the call"
+"""Why an attempt was cancelled whose caller neither left nor was served."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing that happened during an attempt, as evidence.

@@ -27,7 +27,7 @@ from ivr.ports import CallEnded, TransferOrder
 from ivr.resumption import has_left
 from ivr.tasks import cut
 from sip.order import Withdrawal
-from sip.outcome import Attempt, Method, Outcome
+from sip.outcome import ENDED_BY_US, Attempt, Method, Outcome, Side
 
 TOO_LATE = "the time for this transfer is over"
 
@@ -251,7 +251,8 @@ class Chase:
         if made.attempt in self._run.attempts:
             return self._run.attempts[made.attempt]
         here = self._run.caller_left is None and transfer.cancelled()
-        outcome = Outcome.CANCELLED if here else Outcome.ABANDONED
+        ours = here or self._run.caller_left is Side.GATEWAY
+        outcome = Outcome.CANCELLED if ours else Outcome.ABANDONED
         where = candidate.destination
         return Attempt(made.attempt, ring.method, candidate.name, where, outcome)
 
@@ -267,6 +268,8 @@ class Chase:
         if called_off:
             return next((each for each in called_off if each.reason == self._why), called_off[-1])
         first = self._plan.candidates[0]
-        outcome = Outcome.ABANDONED if gone else Outcome.CANCELLED
-        reason = "caller hung up" if gone else self._why
+        left = self._run.caller_hung_up
+        outcome = Outcome.ABANDONED if left else Outcome.CANCELLED
+        ours = ENDED_BY_US if gone else self._why
+        reason = "caller hung up" if left else ours
         return self._run.undialled(first.ladder[0], first.name, outcome, reason)

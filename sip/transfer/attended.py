@@ -40,7 +40,7 @@ async def hand_over(caller: Leg, refer: Refer, evidence: Evidence, target: Leg) 
         outcome = verdict.outcome
         evidence.step("not_taken_over", verdict.code, outcome.value)
         if caller.gone:
-            return abandoned(evidence)
+            return abandoned(caller, evidence)
         if outcome is Outcome.CANCELLED or target.gone:
             return evidence.conclude(outcome, verdict.code, verdict.reason, verdict.timer)
         kept = True

@@ -48,7 +48,7 @@ async def join(caller: Leg, target: Leg, evidence: Evidence) -> Attempt:
             attempt = await _until_over(caller, target, evidence)
         return target.stranded or attempt
     except CallEnded:
-        return abandoned(evidence)
+        return abandoned(caller, evidence)
     except asyncio.CancelledError:
         evidence.bye_by = Side.GATEWAY
         if evidence.was_joined:
@@ -74,7 +74,7 @@ async def consult(caller: Leg, target: Leg, evidence: Evidence) -> Attempt | Non
         with beside(_whisper(target, evidence.order.whisper, evidence)) as playing:
             await _first_to_leave(caller, target, playing, evidence.order.withdrawal)
             if caller.gone:
-                failed = abandoned(evidence)
+                failed = abandoned(caller, evidence)
             elif target.gone:
                 failed = declined(evidence, "agent hung up at the whisper")
             elif evidence.order.withdrawal.done():
@@ -161,8 +161,7 @@ def _taken_back(evidence: Evidence) -> Attempt:
     return evidence.conclude(Outcome.CANCELLED, reason=why)
 
 
-def abandoned(evidence: Evidence) -> Attempt:
+def abandoned(caller: Leg, evidence: Evidence) -> Attempt:
     """The caller has left before it was joined with the agent, who is released."""
-    evidence.bye_by = Side.CALLER
-    evidence.step("bye_sent", detail="caller hung up")
-    return evidence.conclude(Outcome.ABANDONED, reason="caller hung up")
+    evidence.step("bye_sent", detail="the caller's leg has ended")
+    return evidence.left_by(caller)

@@ -331,6 +331,18 @@ async def test_a_shutdown_cancels_a_ringing_target() -> None:
     assert scene.journal[-3:] == ["t1 cancelled", "bye", "ended by gateway"]
 
 
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [(Side.CALLER, Disposition.ABANDONED), (Side.GATEWAY, Disposition.FAILED)],
+)
+async def test_a_leg_that_we_end_is_not_a_caller_who_has_given_up(
+    by: Side, expected: Disposition
+) -> None:
+    scene = Scene({"hand": {**TRANSFER, "accepted_message": "One moment."}})
+    scene.stage.on("play One moment.", lambda: scene.call.hang_up(by))
+    assert disposition(await scene.run()) is expected
+
+
 async def test_a_shutdown_ends_a_talk_and_keeps_its_attempt() -> None:
     scene = Scene({"hand": TRANSFER}, verdicts=[Verdict(talks=True)])
     flow = scene.start()

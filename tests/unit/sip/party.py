@@ -31,6 +31,7 @@ class Dialog:
     answered: bool = False
     rang: bool = False
     unreached: bool = False
+    ended_by: Side = Side.CALLER
 
 
 @dataclass
@@ -100,9 +101,9 @@ class Party:
         for listener in list(self.listeners):
             listener(DtmfReceived(self.label, key, 0, "rtp"))
 
-    def ends(self) -> None:
+    def ends(self, by: Side = Side.TARGET) -> None:
         if not self.gone:
-            self.ended.set_result(LegEnded(self.label, 200, "", Side.TARGET, MediaQuality()))
+            self.ended.set_result(LegEnded(self.label, 200, "", by, MediaQuality()))
             for waited in (self.confirmed, self.audible):
                 if not waited.done():
                     waited.set_exception(CallEnded("gone"))

@@ -150,6 +150,19 @@ async def test_an_agent_who_says_bye_before_it_answers_has_declined() -> None:
     assert (attempt.outcome, attempt.bye_by) == (Outcome.DECLINED, Side.TARGET)
 
 
+async def test_a_caller_whose_leg_we_end_has_not_hung_up() -> None:
+    """At our stop, or where its session timer expires."""
+    scene = Scene()
+    await scene.settles()
+    scene.resolved.set()
+    await scene.settles()
+    scene.caller.ends(Side.GATEWAY)
+    attempt = await scene.reached
+    assert isinstance(attempt, Attempt)
+    assert (attempt.outcome, attempt.bye_by) == (Outcome.CANCELLED, Side.GATEWAY)
+    assert attempt.reason == "the gateway ended the call"
+
+
 async def test_a_caller_who_leaves_while_the_host_is_looked_up_rings_nobody() -> None:
     scene = Scene()
     await scene.settles()
