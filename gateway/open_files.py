@@ -6,8 +6,8 @@ import resource
 
 FILES_PER_LEG = 3
 """An RTP and an RTCP socket, and the bot's WebSocket."""
-FILES_BESIDE = 64
-"""The database, transports, the API and its clients."""
+FILES_BESIDE = 164
+"""The database, transports, and the API with its 100 clients."""
 
 
 def needed(max_calls: int) -> int:

@@ -10,12 +10,31 @@ from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.errors import ApiBindError
 
 BACKLOG = 128
+MAX_CONNECTIONS = 100
+"""At once. Each takes an open file, of which the calls need three a leg; whoever comes beyond it is
+hung up on, before anybody has asked for a key."""
+IDLE_LIMIT = 5
+"""Seconds that a connection may be open before it asks for something, and between two requests."""
 CLOSE_LIMIT = 2
 """Seconds that open requests may take to finish when the gateway stops."""
+
+
+class _Connection(H11Protocol):
+    """A connection of which there are not too many, and that asks for something."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            IDLE_LIMIT, self.timeout_keep_alive_handler
+        )
 
 
 class ApiServer(uvicorn.Server):
@@ -25,6 +44,8 @@ class ApiServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=_Connection,
+                timeout_keep_alive=IDLE_LIMIT,
                 lifespan="off",
                 access_log=False,
                 log_config=None,
