@@ -180,6 +180,8 @@ class Chase:
     async def _ask(self, number: int) -> None:
         candidate = self._plan.candidates[number]
         reason = await self._run.availability.unavailable(candidate.name, candidate.target)
+        if self._over.done():
+            return
         if reason is not None:
             self._not_dialled(candidate, reason)
         self._happened(Input.REACHABLE if reason is None else Input.UNREACHABLE, number)

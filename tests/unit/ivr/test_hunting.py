@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -178,6 +179,24 @@ class TestWhoCanBeReached:
         assert scene.of(TransferEnded) == [TransferEnded(attempt)]
         assert scene.of(TransferStarted) == []
         assert not any("One moment" in entry for entry in scene.journal)
+
+    async def test_an_answer_that_comes_with_the_end_of_the_hunt_changes_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scene, faults = hunt("team"), list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: faults.append(what))
+
+        async def answers(name: str, _: object) -> str | None:
+            if name == "team":
+                return None
+            scene.interpreter.decide(CancelTransfer())
+            return "on the phone"
+
+        monkeypatch.setattr(scene.availability, "unavailable", answers)
+        result = await scene.run()
+        assert [each.outcome for each in result.attempts] == [Outcome.CANCELLED]
+        gc.collect()
+        assert not faults
 
     async def test_the_answer_is_not_waited_for_in_silence(
         self, monkeypatch: pytest.MonkeyPatch
