@@ -108,10 +108,10 @@ class CallStore:
         Raises:
             StoreError: the database cannot be reached, or its schema is not ours.
         """
-        if self.file is not None:
-            # Numbers of callers are nobody else's business.
-            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            if self.file is not None:
+                # Numbers of callers are nobody else's business.
+                self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             await self._prepare()
             self._written_into = self._identity()
         except (SQLAlchemyError, OSError) as error:

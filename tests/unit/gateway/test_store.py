@@ -310,6 +310,13 @@ class TestSchema:
         with pytest.raises(StoreError, match=r"asyncpg is not installed: .*switchhook\[postgres"):
             CallStore("postgresql+asyncpg://db/calls")
 
+    async def test_a_folder_that_cannot_be_made_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        store = CallStore(default_url(tmp_path / "file"))
+        with pytest.raises(StoreError, match=r"switchhook\.db: .*File exists"):
+            await store.open()
+        await store.close()
+
     async def test_a_file_that_is_no_database_is_refused(self, garbage: Path) -> None:
         store = CallStore(default_url(garbage.parent))
         with pytest.raises(StoreError, match="not a database"):
