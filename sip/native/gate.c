@@ -258,6 +258,17 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
     return PJ_FALSE;
 }
 
+/* Of those that are served in one (RFC 3261 section 12.2.2, for NOTIFY RFC 6665 section 4.1.3). */
+static bool belongs_to_a_dialog(const pjsip_rx_data *rdata)
+{
+    static const char *const methods[] = {"BYE", "UPDATE", "PRACK", "INFO", "NOTIFY"};
+
+    for (size_t i = 0; i < PJ_ARRAY_SIZE(methods); i++)
+        if (sh_gate_method_is(rdata, methods[i]))
+            return true;
+    return false;
+}
+
 static pj_bool_t inner_new_request(pjsip_rx_data *rdata)
 {
     switch (rdata->msg_info.msg->line.req.method.id) {
@@ -270,10 +281,9 @@ static pj_bool_t inner_new_request(pjsip_rx_data *rdata)
         return PJ_TRUE;
     case PJSIP_ACK_METHOD:
     case PJSIP_CANCEL_METHOD:
-    case PJSIP_BYE_METHOD:
         return PJ_FALSE;
     default:
-        if (sh_gate_method_is(rdata, "NOTIFY")) /* of a subscription that is not ours (RFC 6665 4.1.3) */
+        if (belongs_to_a_dialog(rdata))
             sh_gate_refuse(rdata, REFUSED_METHOD, PJSIP_SC_CALL_TSX_DOES_NOT_EXIST, NULL, NULL, NULL);
         else
             sh_gate_refuse_method(rdata);

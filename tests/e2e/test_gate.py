@@ -201,6 +201,11 @@ class TestWhatIsNotServed:
         assert refused.status == 405
         assert "INVITE" in refused.header("Allow")
 
+    @pytest.mark.parametrize("method", ["BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "NOTIFY"])
+    async def test_what_belongs_to_a_dialog_outside_of_any(self, line: Line, method: str) -> None:
+        """RFC 3261 section 12.2.2."""
+        assert (await (await line.peer()).asks(method)).status == 481
+
     async def test_replacing_a_call_is_not_allowed(self, line: Line) -> None:
         """RFC 3891."""
         refused = await (await line.peer()).calls("Replaces: x@y;to-tag=1;from-tag=2")
