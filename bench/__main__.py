@@ -54,7 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=USUAL, metavar="NAME")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each measurement")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME.FIELD=VALUE", dest="sizes")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME.FIELD=VALUE",
+        dest="sizes",
+    )
     parser.add_argument("--json", type=Path, help="write the results to this file")
     given = parser.parse_args()
     try:
