@@ -116,9 +116,7 @@ class TestACallIsRefused:
 class TestWhatIsNotServed:
     """The admission gate has a fixed answer, before any dialog exists."""
 
-    @pytest.mark.parametrize(
-        "method", ["SUBSCRIBE", "MESSAGE", "REFER", "REGISTER", "PUBLISH", "INFO"]
-    )
+    @pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "REFER", "REGISTER", "PUBLISH"])
     async def test_other_requests_outside_a_dialog_get_405_with_allow(
         self, method: str, world: World, peer: StartPeer
     ) -> None:
