@@ -208,15 +208,17 @@ class CallStore:
 
     def _identity(self) -> tuple[int, int] | None:
         """Device and inode of the file at SQLite's place; None: there is none."""
+        if self.file is None:
+            return None
         try:
-            found = None if self.file is None else self.file.stat()
+            found = self.file.stat()
         except FileNotFoundError:
             return None
-        return None if found is None else (found.st_dev, found.st_ino)
+        return found.st_dev, found.st_ino
 
     async def _follow_file(self) -> None:
         """Write into the file at SQLite's place, if that is another one by now."""
-        if await asyncio.to_thread(self._identity) == self._written_into or self.file is None:
+        if self.file is None or await asyncio.to_thread(self._identity) == self._written_into:
             return
         log.error("database file replaced", file=str(self.file))
         await self._engine.dispose()

@@ -102,8 +102,12 @@ class Side(StrEnum):
     GATEWAY = "gateway"
 
 
-ENDED_BY_US = "the gateway ended the call"
-"""Why an attempt was cancelled whose caller neither left nor was served."""
+def left(by: Side) -> tuple[Outcome, str]:
+    """Outcome and reason of an attempt whose caller's leg has ended, by this side. One that we have
+    ended (at our stop, or for want of signalling) is nobody's hanging up."""
+    if by is Side.GATEWAY:
+        return Outcome.CANCELLED, "the gateway ended the call"
+    return Outcome.ABANDONED, "caller hung up"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class RecordingFile:
         kind, subtype = _FORMATS[format_]
         self._path = path
         self._is_whole = _wav_is_whole if format_ == "wav" else _ogg_is_whole
-        self._created = _identity(os.fstat(descriptor))
+        self._created = os.fstat(descriptor)
         self._channel = _CHANNEL.get(sides)
         self._written = 0
         try:
@@ -83,10 +83,10 @@ class RecordingFile:
             raise OSError(self._why(error)) from error
         # libsndfile keeps silent about what the disk refuses while a file is closed.
         try:
-            there = _identity(self._path.stat())
+            is_there = os.path.samestat(self._path.stat(), self._created)
         except FileNotFoundError:
-            there = None
-        if there != self._created:
+            is_there = False
+        if not is_there:
             raise OSError("the file was taken away while it was written")
         if not self._is_whole(self._path, self._written):
             raise OSError(self._why("the file is shorter than what was written"))
@@ -101,10 +101,6 @@ class RecordingFile:
         if place.f_bavail == 0:
             return f"no space left on the disk ({error})"
         return f"the file cannot be written ({error or 'fewer samples were taken'})"
-
-
-def _identity(file: os.stat_result) -> tuple[int, int]:
-    return file.st_dev, file.st_ino
 
 
 def _wav_is_whole(path: Path, written: int) -> bool:

@@ -27,7 +27,7 @@ from ivr.ports import CallEnded, TransferOrder
 from ivr.resumption import has_left
 from ivr.tasks import cut
 from sip.order import Withdrawal
-from sip.outcome import ENDED_BY_US, Attempt, Method, Outcome, Side
+from sip.outcome import Attempt, Method, Outcome, Side, left
 
 TOO_LATE = "the time for this transfer is over"
 
@@ -263,15 +263,12 @@ class Chase:
             return self._ended[end.attempt]
         if end.how is Ending.FAILED and self._failures:
             return most_telling(self._failures)
-        gone = self._run.caller_left is not None
-        if gone and self._failures:
+        gone = self._run.caller_left
+        if gone is not None and self._failures:
             return self._failures[-1]
         called_off = [self._ended[number] for number in sorted(self._called_off)]
         if called_off:
             return next((each for each in called_off if each.reason == self._why), called_off[-1])
         first = self._plan.candidates[0]
-        left = self._run.caller_hung_up
-        outcome = Outcome.ABANDONED if left else Outcome.CANCELLED
-        ours = ENDED_BY_US if gone else self._why
-        reason = "caller hung up" if left else ours
+        outcome, reason = (Outcome.CANCELLED, self._why) if gone is None else left(gone)
         return self._run.undialled(first.ladder[0], first.name, outcome, reason)

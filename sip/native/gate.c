@@ -261,12 +261,9 @@ static pj_bool_t inner_invite(pjsip_rx_data *rdata)
 /* Of those that are served in one (RFC 3261 section 12.2.2, for NOTIFY RFC 6665 section 4.1.3). */
 static bool belongs_to_a_dialog(const pjsip_rx_data *rdata)
 {
-    static const char *const methods[] = {"BYE", "UPDATE", "PRACK", "INFO", "NOTIFY"};
+    static const char *const methods[] = {"BYE", "UPDATE", "PRACK", "INFO", "NOTIFY", NULL};
 
-    for (size_t i = 0; i < PJ_ARRAY_SIZE(methods); i++)
-        if (sh_gate_method_is(rdata, methods[i]))
-            return true;
-    return false;
+    return sh_gate_method_among(rdata, methods);
 }
 
 static pj_bool_t inner_new_request(pjsip_rx_data *rdata)

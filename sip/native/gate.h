@@ -29,6 +29,15 @@ static inline bool sh_gate_method_is(const pjsip_rx_data *rdata, const char *nam
     return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, name) == 0;
 }
 
+/* The names end with NULL. */
+static inline bool sh_gate_method_among(const pjsip_rx_data *rdata, const char *const *names)
+{
+    while (*names)
+        if (sh_gate_method_is(rdata, *names++))
+            return true;
+    return false;
+}
+
 /* Of the sender, host byte order. */
 static inline uint32_t sh_gate_address_of(const pjsip_rx_data *rdata)
 {

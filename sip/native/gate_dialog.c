@@ -28,12 +28,10 @@ static pj_bool_t info(pjsip_rx_data *rdata)
  * the REFER that was decided here. */
 static bool is_served(const pjsip_rx_data *rdata)
 {
-    static const char *const served[] = {"INVITE", "ACK", "CANCEL", "BYE", "UPDATE", "PRACK", "NOTIFY"};
+    static const char *const served[] = {"INVITE", "ACK",   "CANCEL", "BYE",
+                                         "UPDATE", "PRACK", "NOTIFY", NULL};
 
-    for (size_t i = 0; i < PJ_ARRAY_SIZE(served); i++)
-        if (sh_gate_method_is(rdata, served[i]))
-            return true;
-    return false;
+    return sh_gate_method_among(rdata, served);
 }
 
 /* A dialog outlives its call until the last transaction is over. PJSIP would take an offer for it

@@ -9,7 +9,7 @@ from sip.events import Event, TransferEnded, TransferProgress, TransferStarted
 from sip.leg import Leg
 from sip.message import Message
 from sip.order import TransferOrder
-from sip.outcome import ENDED_BY_US, Attempt, Outcome, Side, Step
+from sip.outcome import Attempt, Outcome, Side, Step, left
 
 # A peer that floods us with NOTIFYs or 18x is evidence enough by its first ones.
 MAX_STEPS = 64
@@ -106,12 +106,10 @@ class Evidence:
         return self.conclude(Outcome.CANCELLED)
 
     def left_by(self, caller: Leg) -> Attempt:
-        """Conclude what the caller has not waited for: its leg has ended, before it was joined. A
-        leg that we have ended (at our stop, or for want of signalling) is nobody's hanging up."""
+        """Conclude what the caller has not waited for: its leg has ended, before it was joined."""
         self.bye_by = caller.dialog.ended_by
-        if self.bye_by is Side.GATEWAY:
-            return self.conclude(Outcome.CANCELLED, reason=ENDED_BY_US)
-        return self.conclude(Outcome.ABANDONED, reason="caller hung up")
+        outcome, reason = left(self.bye_by)
+        return self.conclude(outcome, reason=reason)
 
     def _elapsed_ms(self) -> int:
         return round((time.monotonic() - self._started) * 1000)

@@ -17,7 +17,7 @@ from sip.leg import Leg
 from sip.message import Message, address
 from sip.offer import Offer
 from sip.order import Acceptance, TransferOrder, Withdrawal
-from sip.outcome import ENDED_BY_US, Attempt, Outcome, Side, classify
+from sip.outcome import Attempt, Outcome, Side, classify, left
 from sip.transfer.acceptance import ask
 from sip.transfer.beside import beside
 from sip.transfer.early_media import EarlyMedia
@@ -205,11 +205,9 @@ class Ringing:
             ends: set[asyncio.Future[Any]] = {work, caller_left, self._withdrawn}
             await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if caller_left.done():
-                if caller_left.result().by is Side.GATEWAY:
-                    evidence.bye_by = Side.GATEWAY
-                    return self._called_off(Outcome.CANCELLED, ENDED_BY_US)
-                evidence.bye_by = Side.CALLER
-                return self._called_off(Outcome.ABANDONED, "caller hung up")
+                by = caller_left.result().by
+                evidence.bye_by = by if by is Side.GATEWAY else Side.CALLER
+                return self._called_off(*left(by))
             if self._withdrawn.done():
                 return self._called_off(Outcome.CANCELLED, self._withdrawn.result())
             return None
